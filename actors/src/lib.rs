@@ -1,1 +1,6 @@
-//! x
+//! The supervision tree of DevPocket Server: users, environments, terminals, the runtimes they
+//! run on and the persistence behind them.
+
+#![forbid(unsafe_code)]
+
+pub mod runtime;
