@@ -4,3 +4,5 @@
 #![forbid(unsafe_code)]
 
 pub mod runtime;
+pub mod supervision;
+pub mod terminal;
