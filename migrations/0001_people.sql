@@ -74,6 +74,8 @@ CREATE TABLE refresh_tokens (
     -- Rotated and revoked are kept apart: a rotated token that comes back is a theft, one
     -- that was revoked by a sign-out is only old.
     rotated_at timestamptz,
+    -- Its successor: as long as that was never used, the answer that held it may have been lost.
+    replaced_by text,
     revoked_at timestamptz,
     CONSTRAINT refresh_tokens_token_key UNIQUE (token)
 );

@@ -1,1 +1,3 @@
-//! x
+//! The supervision tree of the server, and what it stands on.
+
+pub mod persistence;
