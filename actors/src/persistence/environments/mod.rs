@@ -1,0 +1,83 @@
+//! Environments: what is wanted, what was seen, what it is made of.
+//!
+//! [`reads`] for questions, [`create`] for the one write with rules of its own, [`changes`]
+//! for all others. An observed status does not come this way: see
+//! [`super::Persistence::observe_status`].
+
+mod changes;
+mod create;
+mod reads;
+
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+
+pub use self::changes::{
+    MarkTerminated, RecordInstallCompleted, RecordRecovery, SetDesired, SetRuntimeFacts,
+    UpdateEnvironment, VariableChange,
+};
+pub use self::create::{CreateEnvironment, NAME_TAKEN};
+pub use self::reads::{
+    Activity, EnvironmentFilter, activity, all_live, by_id, count_by_status, count_live, list,
+    list_on_cluster,
+};
+use super::secrets::Variables;
+use super::words::{DesiredState, EnvironmentStatus, TemplateCategory};
+
+/// An environment.
+#[derive(Debug, Clone, FromRow)]
+#[allow(
+    missing_docs,
+    reason = "the columns are described in migrations/0002_environments.sql"
+)]
+pub struct Environment {
+    pub id: String,
+    pub name: String,
+    pub description: Option<String>,
+    pub user_id: String,
+    pub template_id: String,
+    pub cluster_id: String,
+    pub desired_state: DesiredState,
+    pub desired_generation: i64,
+    pub status: EnvironmentStatus,
+    pub status_reason: Option<String>,
+    pub status_sequence: i64,
+    pub ready_at: Option<DateTime<Utc>>,
+    pub recovery_attempts: i32,
+    pub last_recovery_at: Option<DateTime<Utc>>,
+    pub docker_image: String,
+    pub port: i32,
+    pub web_port: Option<i32>,
+    pub resources_cpu: String,
+    pub resources_memory: String,
+    pub resources_storage: String,
+    #[sqlx(json)]
+    pub environment_variables: Variables,
+    pub installation_completed: bool,
+    pub external_url: Option<String>,
+    pub kubernetes_namespace: Option<String>,
+    pub kubernetes_pod_name: Option<String>,
+    pub kubernetes_service_name: Option<String>,
+    pub cpu_usage: f64,
+    pub memory_usage: f64,
+    pub storage_usage: f64,
+    pub last_activity_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// An environment with what is shown of its template and its cluster.
+#[derive(Debug, Clone, FromRow)]
+#[allow(missing_docs, reason = "named after the columns they come from")]
+pub struct EnvironmentView {
+    #[sqlx(flatten)]
+    pub environment: Environment,
+    pub template_name: String,
+    pub template_display_name: String,
+    pub template_description: String,
+    pub template_category: TemplateCategory,
+    pub template_tags: Vec<String>,
+    pub install_commands: Vec<String>,
+    pub startup_commands: Vec<String>,
+    pub cluster_name: String,
+    pub cluster_region: String,
+}

@@ -1,0 +1,338 @@
+//! Accounts.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{FromRow, PgPool, PgTransaction};
+
+use super::engine::Write;
+use super::error::{ReadError, WriteError};
+use super::secrets::Hidden;
+use super::tokens::revoke_user;
+use super::words::{Plan, Role};
+
+/// An account, as stored. Not serialisable on purpose: the edge chooses what it shows.
+#[derive(Debug, Clone, FromRow)]
+#[allow(
+    missing_docs,
+    reason = "the columns are described in migrations/0001_people.sql"
+)]
+pub struct User {
+    pub id: String,
+    pub email: String,
+    pub username: String,
+    pub full_name: String,
+    pub password: Option<Hidden>,
+    pub avatar_url: Option<String>,
+    pub is_active: bool,
+    pub is_verified: bool,
+    pub email_verified_at: Option<DateTime<Utc>>,
+    pub subscription_plan: Plan,
+    pub role: Role,
+    pub google_id: Option<String>,
+    pub failed_login_attempts: i32,
+    pub account_locked_until: Option<DateTime<Utc>>,
+    pub last_login_at: Option<DateTime<Utc>>,
+    pub last_seen_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+impl User {
+    /// Whether sign-in is refused at `now` because of too many wrong passwords.
+    #[must_use]
+    pub fn is_locked(&self, now: DateTime<Utc>) -> bool {
+        self.account_locked_until.is_some_and(|until| until > now)
+    }
+}
+
+/// The account with that id, also an inactive one.
+///
+/// # Errors
+/// `Unavailable` while the database is away.
+pub async fn by_id(pool: &PgPool, id: &str) -> Result<Option<User>, ReadError> {
+    Ok(sqlx::query_as("SELECT * FROM users WHERE id = $1")
+        .bind(id)
+        .fetch_optional(pool)
+        .await?)
+}
+
+/// The account with that user name or address, in any case.
+///
+/// # Errors
+/// `Unavailable` while the database is away.
+pub async fn by_username_or_email(pool: &PgPool, login: &str) -> Result<Option<User>, ReadError> {
+    // A user name cannot hold an @, so at most one row answers to either.
+    Ok(
+        sqlx::query_as("SELECT * FROM users WHERE username = $1 OR email = $1 LIMIT 1")
+            .bind(login.to_lowercase())
+            .fetch_optional(pool)
+            .await?,
+    )
+}
+
+/// The account linked with that Google account.
+///
+/// # Errors
+/// `Unavailable` while the database is away.
+pub async fn by_google_id(pool: &PgPool, google_id: &str) -> Result<Option<User>, ReadError> {
+    Ok(sqlx::query_as("SELECT * FROM users WHERE google_id = $1")
+        .bind(google_id)
+        .fetch_optional(pool)
+        .await?)
+}
+
+/// Makes an account. `Conflict` names `users_email_key`, `users_username_key` or
+/// `users_google_id_key`.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "fields are the columns")]
+pub struct CreateUser {
+    pub id: String,
+    pub email: String,
+    pub username: String,
+    pub full_name: String,
+    pub password: Option<Hidden>,
+    pub avatar_url: Option<String>,
+    pub is_verified: bool,
+    pub subscription_plan: Plan,
+    pub role: Role,
+    pub google_id: Option<String>,
+}
+
+impl Write for CreateUser {
+    type Output = User;
+
+    async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<User, WriteError> {
+        Ok(sqlx::query_as(
+            "INSERT INTO users (id, email, username, full_name, password, avatar_url, is_verified,
+                                email_verified_at, subscription_plan, role, google_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $7 THEN now() END, $8, $9, $10)
+             RETURNING *",
+        )
+        .bind(self.id)
+        .bind(self.email.to_lowercase())
+        .bind(self.username.to_lowercase())
+        .bind(self.full_name)
+        .bind(self.password)
+        .bind(self.avatar_url)
+        .bind(self.is_verified)
+        .bind(self.subscription_plan)
+        .bind(self.role)
+        .bind(self.google_id)
+        .fetch_one(&mut **tx)
+        .await?)
+    }
+}
+
+/// Changes what is given of a profile. `Some(None)` empties the picture.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs, reason = "fields are the columns")]
+pub struct UpdateUser {
+    pub id: String,
+    pub full_name: Option<String>,
+    pub username: Option<String>,
+    pub avatar_url: Option<Option<String>>,
+    pub subscription_plan: Option<Plan>,
+    pub role: Option<Role>,
+    pub is_active: Option<bool>,
+    pub google_id: Option<String>,
+}
+
+impl Write for UpdateUser {
+    type Output = User;
+
+    async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<User, WriteError> {
+        sqlx::query_as(
+            "UPDATE users
+             SET full_name = COALESCE($2, full_name), username = COALESCE($3, username),
+                 avatar_url = CASE WHEN $4 THEN $5 ELSE avatar_url END,
+                 subscription_plan = COALESCE($6, subscription_plan), role = COALESCE($7, role),
+                 is_active = COALESCE($8, is_active), google_id = COALESCE($9, google_id),
+                 updated_at = now()
+             WHERE id = $1 RETURNING *",
+        )
+        .bind(self.id)
+        .bind(self.full_name)
+        .bind(self.username.map(|name| name.to_lowercase()))
+        .bind(self.avatar_url.is_some())
+        .bind(self.avatar_url.flatten())
+        .bind(self.subscription_plan)
+        .bind(self.role)
+        .bind(self.is_active)
+        .bind(self.google_id)
+        .fetch_optional(&mut **tx)
+        .await?
+        .ok_or(WriteError::NotFound { what: "user" })
+    }
+}
+
+/// Counts a wrong password and locks the account when there were too many.
+///
+/// Counting is done in the database, so that guesses sent in parallel are all counted.
+#[derive(Debug, Clone)]
+pub struct RecordFailedLogin {
+    /// Whose.
+    pub user_id: String,
+    /// Wrong passwords that lock.
+    pub max_attempts: i32,
+    /// For how long.
+    pub lock_for: Duration,
+}
+
+/// What a wrong password led to.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct FailedLogin {
+    /// Wrong passwords since the last right one, or since the last lock ended.
+    #[sqlx(rename = "failed_login_attempts")]
+    pub attempts: i32,
+    /// Locked until then.
+    #[sqlx(rename = "account_locked_until")]
+    pub locked_until: Option<DateTime<Utc>>,
+}
+
+impl Write for RecordFailedLogin {
+    type Output = FailedLogin;
+
+    async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<FailedLogin, WriteError> {
+        let lock_for = TimeDelta::from_std(self.lock_for).unwrap_or(TimeDelta::MAX);
+        // A lock that has ended gives all attempts back; else one miss would lock again.
+        sqlx::query_as(
+            "UPDATE users u
+             SET failed_login_attempts = n.attempts,
+                 account_locked_until = CASE WHEN n.attempts >= $2 THEN $3
+                                             WHEN u.account_locked_until > now() THEN u.account_locked_until
+                                        END
+             FROM (SELECT id, CASE WHEN account_locked_until <= now() THEN 1
+                                   ELSE failed_login_attempts + 1 END AS attempts
+                   FROM users WHERE id = $1 FOR NO KEY UPDATE) n
+             WHERE u.id = n.id
+             RETURNING u.failed_login_attempts, u.account_locked_until",
+        )
+        .bind(self.user_id)
+        .bind(self.max_attempts)
+        .bind(Utc::now() + lock_for)
+        .fetch_optional(&mut **tx)
+        .await?
+        .ok_or(WriteError::NotFound { what: "user" })
+    }
+}
+
+/// Opens a locked account and forgets the wrong passwords.
+#[derive(Debug, Clone)]
+pub struct UnlockUser {
+    /// Whose.
+    pub user_id: String,
+}
+
+impl Write for UnlockUser {
+    type Output = ();
+
+    async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<(), WriteError> {
+        sqlx::query(
+            "UPDATE users SET failed_login_attempts = 0, account_locked_until = NULL WHERE id = $1",
+        )
+        .bind(self.user_id)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+}
+
+/// The address belongs to the account.
+#[derive(Debug, Clone)]
+pub struct MarkVerified {
+    /// Whose.
+    pub user_id: String,
+}
+
+impl Write for MarkVerified {
+    type Output = User;
+
+    async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<User, WriteError> {
+        sqlx::query_as(
+            "UPDATE users SET is_verified = true, email_verified_at = COALESCE(email_verified_at, now()),
+                              updated_at = now()
+             WHERE id = $1 RETURNING *",
+        )
+        .bind(self.user_id)
+        .fetch_optional(&mut **tx)
+        .await?
+        .ok_or(WriteError::NotFound { what: "user" })
+    }
+}
+
+/// Sets a new password, opens the account if it was locked, and ends every sign-in but the
+/// one named: who knew the old password is out.
+#[derive(Debug, Clone)]
+pub struct ChangePassword {
+    /// Whose.
+    pub user_id: String,
+    /// The new hash.
+    pub password: Hidden,
+    /// The sign-in that may stay.
+    pub keep_session: Option<String>,
+}
+
+impl Write for ChangePassword {
+    type Output = ();
+
+    async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<(), WriteError> {
+        let changed = sqlx::query(
+            "UPDATE users SET password = $2, failed_login_attempts = 0, account_locked_until = NULL,
+                              updated_at = now()
+             WHERE id = $1",
+        )
+        .bind(&self.user_id)
+        .bind(self.password)
+        .execute(&mut **tx)
+        .await?;
+        if changed.rows_affected() == 0 {
+            return Err(WriteError::NotFound { what: "user" });
+        }
+        revoke_user(tx, &self.user_id, self.keep_session.as_deref()).await?;
+        Ok(())
+    }
+}
+
+/// Deletes an account as far as the person is concerned: nothing that tells who it was is
+/// left, its sign-ins end, its environments are wanted gone. The row stays, as others refer
+/// to it. Returns the ids of the environments to take down.
+#[derive(Debug, Clone)]
+pub struct DeleteUser {
+    /// Whose.
+    pub user_id: String,
+}
+
+impl Write for DeleteUser {
+    type Output = Vec<String>;
+
+    async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<Vec<String>, WriteError> {
+        let changed = sqlx::query(
+            "UPDATE users
+             SET is_active = false, email = 'deleted_' || id || '@devpocket.deleted',
+                 username = 'deleted_' || id, full_name = 'Deleted User', password = NULL,
+                 avatar_url = NULL, google_id = NULL, updated_at = now()
+             WHERE id = $1",
+        )
+        .bind(&self.user_id)
+        .execute(&mut **tx)
+        .await?;
+        if changed.rows_affected() == 0 {
+            return Err(WriteError::NotFound { what: "user" });
+        }
+        revoke_user(tx, &self.user_id, None).await?;
+        // Only wanted gone: they are marked as gone when their objects are.
+        let environments: Vec<String> = sqlx::query_scalar(
+            "UPDATE environments e
+             SET desired_state = 'TERMINATED', desired_generation = e.desired_generation + 1,
+                 updated_at = now()
+             FROM (SELECT id FROM environments WHERE user_id = $1 AND status <> 'TERMINATED'
+                   ORDER BY id FOR NO KEY UPDATE) i
+             WHERE e.id = i.id RETURNING e.id",
+        )
+        .bind(&self.user_id)
+        .fetch_all(&mut **tx)
+        .await?;
+        Ok(environments)
+    }
+}
