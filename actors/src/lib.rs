@@ -1,3 +1,7 @@
-//! The supervision tree of the server, and what it stands on.
+//! The supervision tree of DevPocket Server: users, environments, terminals, the runtimes they
+//! run on and the persistence behind them.
+
+#![forbid(unsafe_code)]
 
 pub mod persistence;
+pub mod runtime;

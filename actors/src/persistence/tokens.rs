@@ -16,10 +16,7 @@ use super::secrets::TokenHash;
 
 /// One sign-in on one device.
 #[derive(Debug, Clone, FromRow, serde::Serialize)]
-#[allow(
-    missing_docs,
-    reason = "the columns are described in migrations/0001_people.sql"
-)]
+#[allow(missing_docs, reason = "the columns are described in migrations/0001_people.sql")]
 pub struct UserSession {
     pub id: String,
     pub user_id: String,
@@ -53,11 +50,10 @@ pub async fn live_sessions(pool: &PgPool, user_id: &str) -> Result<Vec<UserSessi
 /// # Errors
 /// `Unavailable` while the database is away.
 pub async fn is_session_revoked(pool: &PgPool, session_id: &str) -> Result<bool, ReadError> {
-    let live: Option<bool> =
-        sqlx::query_scalar("SELECT revoked_at IS NULL FROM user_sessions WHERE id = $1")
-            .bind(session_id)
-            .fetch_optional(pool)
-            .await?;
+    let live: Option<bool> = sqlx::query_scalar("SELECT revoked_at IS NULL FROM user_sessions WHERE id = $1")
+        .bind(session_id)
+        .fetch_optional(pool)
+        .await?;
     Ok(live != Some(true))
 }
 
@@ -134,11 +130,7 @@ impl Write for IssueRefresh {
     type Output = ();
 
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<(), WriteError> {
-        let owner = Owner {
-            user_id: self.user_id,
-            session_id: self.session_id,
-            family_id: new_id(),
-        };
+        let owner = Owner { user_id: self.user_id, session_id: self.session_id, family_id: new_id() };
         insert(tx, &new_id(), &owner, &self.refresh, self.expires_at).await
     }
 }
@@ -348,12 +340,10 @@ async fn insert(
 }
 
 async fn revoke_family(tx: &mut PgConnection, owner: &Owner) -> Result<(), WriteError> {
-    sqlx::query(
-        "UPDATE refresh_tokens SET revoked_at = now() WHERE family_id = $1 AND revoked_at IS NULL",
-    )
-    .bind(&owner.family_id)
-    .execute(&mut *tx)
-    .await?;
+    sqlx::query("UPDATE refresh_tokens SET revoked_at = now() WHERE family_id = $1 AND revoked_at IS NULL")
+        .bind(&owner.family_id)
+        .execute(&mut *tx)
+        .await?;
     sqlx::query("UPDATE user_sessions SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL")
         .bind(&owner.session_id)
         .execute(&mut *tx)

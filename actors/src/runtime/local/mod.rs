@@ -1,0 +1,1 @@
+//! Environments in sandboxes on this machine.

@@ -1,0 +1,173 @@
+//! Where environments run: a port with two adapters and one behaviour suite.
+//!
+//! [`Runtime`] is everything that the actors need of the outside. [`local`] runs environments
+//! in sandboxes on this machine; the Kubernetes adapter plugs into the same trait. Every call
+//! may be repeated at any time: the environment actor's reconciler depends on that.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+
+pub mod local;
+
+/// The longest that any call of a [`Runtime`] may take before it must fail by itself.
+pub const CALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// A byte stream to something inside an environment: an agent channel or a forwarded port.
+/// Dropping it closes it.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// An owned [`Stream`].
+pub type BoxStream = Box<dyn Stream>;
+
+/// What an environment shall be, as far as a runtime cares.
+///
+/// `Debug` names the variables without their values: they may be secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EnvironmentSpec {
+    /// The environment's id: 25 characters, lower-case letters and digits.
+    pub id: String,
+    /// Its name, for people (host name, prompt).
+    pub name: String,
+    /// The owner's id.
+    pub user_id: String,
+    /// The template's name.
+    pub template: String,
+    /// The image, where the runtime has images.
+    pub image: String,
+    /// The port that the environment's own server listens on.
+    pub port: u16,
+    /// Variables of the template and the user.
+    pub variables: BTreeMap<String, String>,
+    /// Commands that run once in the life of the volume.
+    pub install: Vec<String>,
+    /// Commands that run at each start.
+    pub startup: Vec<String>,
+    /// What it may use.
+    pub resources: Resources,
+}
+
+/// What an environment may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resources {
+    /// CPU in thousandths of a core.
+    pub cpu_millis: u32,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Volume size in bytes.
+    pub storage_bytes: u64,
+}
+
+/// What is the case, as the runtime sees it: only ever read, never assumed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Observed {
+    /// Nothing runs. The volume may be there.
+    #[default]
+    Absent,
+    /// On its way; the text says what it waits for, if the runtime knows.
+    Starting(Option<String>),
+    /// The agent can be reached. `instance` differs between two starts, so that an agent that
+    /// was replaced unseen is noticed.
+    Running {
+        /// Names this start of the environment.
+        instance: String,
+    },
+    /// It does not run and won't by waiting; the text says why and what to do.
+    Failed(String),
+}
+
+/// Which lines of a log.
+#[derive(Debug, Clone, Copy)]
+pub struct LogQuery {
+    /// At most so many lines, the newest ones; at most 1,000.
+    pub lines: usize,
+    /// Only lines not older than this.
+    pub since: Option<DateTime<Utc>>,
+}
+
+/// One line of a runtime's own log of an environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// When it was written, where the runtime knows.
+    pub at: Option<DateTime<Utc>>,
+    /// The line without its end.
+    pub text: String,
+}
+
+/// What an environment uses now.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Stats {
+    /// CPU, in percent of what the environment may use.
+    pub cpu_percent: f64,
+    /// Memory, in percent of what the environment may use.
+    pub memory_percent: f64,
+    /// Volume, in percent of its size.
+    pub storage_percent: f64,
+}
+
+/// Why a runtime could not do as asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RuntimeError {
+    /// It may work later: the caller retries with back-off.
+    #[error("{0}")]
+    Unavailable(String),
+    /// It won't work by waiting; the text says what to do.
+    #[error("{0}")]
+    Rejected(String),
+}
+
+/// A place where environments run.
+///
+/// All calls are idempotent, safe to drop at any await (what was begun is found and finished
+/// by the next call), and end within [`CALL_LIMIT`].
+#[async_trait]
+pub trait Runtime: Send + Sync + 'static {
+    /// Whether the runtime can be used at all.
+    ///
+    /// # Errors
+    /// What is missing, and what to do about it.
+    async fn check(&self) -> Result<(), RuntimeError>;
+
+    /// Makes the environment run as `spec` says, if it does not yet; its volume is made once
+    /// and kept. Returns when it is on its way: [`Runtime::watch`] tells how it goes on.
+    async fn ensure(&self, spec: &EnvironmentSpec) -> Result<(), RuntimeError>;
+
+    /// Ends everything that runs in the environment and keeps its volume. Returns when nothing
+    /// runs any more.
+    async fn stop(&self, environment: &str) -> Result<(), RuntimeError>;
+
+    /// Removes the environment and its volume, and nothing of anyone else.
+    async fn delete(&self, environment: &str) -> Result<(), RuntimeError>;
+
+    /// What is the case, now and at each change. The receiver is the environment actor's own.
+    async fn watch(&self, environment: &str) -> Result<watch::Receiver<Observed>, RuntimeError>;
+
+    /// Opens a channel to the environment's agent.
+    async fn open(&self, environment: &str) -> Result<BoxStream, RuntimeError>;
+
+    /// What the runtime itself logged of the environment (its container's output).
+    async fn logs(&self, environment: &str, query: LogQuery) -> Result<Vec<LogLine>, RuntimeError>;
+
+    /// What the environment uses now.
+    async fn stats(&self, spec: &EnvironmentSpec) -> Result<Stats, RuntimeError>;
+
+    /// Opens a connection to a port inside the environment.
+    async fn forward(&self, environment: &str, port: u16) -> Result<BoxStream, RuntimeError>;
+}
+
+impl std::fmt::Debug for EnvironmentSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EnvironmentSpec")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("template", &self.template)
+            .field("variables", &self.variables.keys())
+            .field("resources", &self.resources)
+            .finish_non_exhaustive()
+    }
+}
