@@ -13,7 +13,7 @@
 
 pub mod clusters;
 pub mod connect;
-// pub mod embedded;
+pub mod embedded;
 pub mod engine;
 pub mod environments;
 mod error;
