@@ -119,6 +119,6 @@ async fn no_server_outlives_a_killed_owner() {
 }
 
 #[tokio::test]
-async fn no_server_outlives_a_killed_owner_behind_bubblewrap() {
+async fn no_server_outlives_a_killed_owner_out_of_reach() {
     is_killed_with_its_owner(&directory(0o700)).await;
 }

@@ -1,8 +1,11 @@
 //! As whom, and through what, the programs run.
 //!
 //! Postgres refuses to run as root, so root runs it as `postgres` or `nobody`. That user may
-//! not be able to enter the data directory's parents (a clone under /root): then bubblewrap
-//! binds the directory to a place that everybody can reach, without changing any permission.
+//! not be able to enter the data directory's parents (a clone under /root): then the server
+//! gets a mount namespace of its own, in which the directory is bound to a place that everybody
+//! can reach. No permission is changed. `unshare` and not bubblewrap: bubblewrap leaves a
+//! process without privileges between us and the server, whose death the kernel then cannot
+//! signal to the server, which belongs to another user.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
@@ -12,8 +15,12 @@ use std::process::Command;
 
 use super::{EmbeddedError, Options, SUPERUSER, binaries, io};
 
-/// Where bubblewrap shows the data directory to the server.
+/// Where a server in a mount namespace sees its data directory.
 const MOUNT_POINT: &str = "/mnt";
+
+/// Run by a shell in the new namespace: `$1` the data directory, `$2` where it is bound, the
+/// rest what then takes the shell's place.
+const BIND_AND_RUN: &str = r#"mount --bind "$1" "$2" && cd / && shift 2 && exec "$@""#;
 
 /// Bytes of the log shown in an error.
 const LOG_TAIL: usize = 2_000;
@@ -34,7 +41,7 @@ pub(super) struct Launcher {
     /// `None`: as ourselves.
     pub(super) user: Option<ServiceUser>,
     /// Set when the data directory must be bound elsewhere to be reached.
-    bubblewrap: Option<PathBuf>,
+    unshare: Option<PathBuf>,
     setpriv: Option<PathBuf>,
 }
 
@@ -57,24 +64,17 @@ impl Launcher {
         let data = directory.join("data");
         let binaries = binaries::find_for(&data)?;
         let user = service_user()?;
-        let mut bubblewrap = None;
+        let setpriv = binaries::on_path("setpriv");
+        let mut unshare = None;
         if let Some(user) = &user
             && !can_enter(&directory, user)
         {
-            let found = binaries::on_path("bwrap");
-            bubblewrap = Some(found.ok_or_else(|| EmbeddedError::OutOfReach {
-                directory: directory.clone(),
-                user: user.name.clone(),
-            })?);
+            unshare = binaries::on_path("unshare").filter(|_| setpriv.is_some());
+            if unshare.is_none() {
+                return Err(EmbeddedError::OutOfReach { directory, user: user.name.clone() });
+            }
         }
-        let launcher = Self {
-            binaries,
-            log: directory.join("postgres.log"),
-            data,
-            user,
-            bubblewrap,
-            setpriv: binaries::on_path("setpriv"),
-        };
+        let launcher = Self { binaries, log: directory.join("postgres.log"), data, user, unshare, setpriv };
         launcher.make_data_directory()?;
         if !launcher.data.join("PG_VERSION").exists() {
             launcher.initdb()?;
@@ -141,15 +141,14 @@ impl Launcher {
 
     fn command_on(&self, program: &str, data: &Path, on_death: Option<OnDeath>) -> Command {
         let mut words: Vec<std::ffi::OsString> = Vec::new();
-        if let Some(bubblewrap) = &self.bubblewrap {
-            words.push(bubblewrap.into());
-            words.extend(["--dev-bind", "/", "/", "--bind"].map(Into::into));
+        if let Some(unshare) = &self.unshare {
+            words.push(unshare.into());
+            words.extend(["--mount", "--", "/bin/sh", "-c", BIND_AND_RUN, "sh"].map(Into::into));
             words.push(data.into());
             words.push(MOUNT_POINT.into());
-            words.extend(["--chdir", "/", "--die-with-parent", "--"].map(Into::into));
         }
-        // Inside bubblewrap the user is changed by setpriv: bubblewrap itself needs root.
-        let change_inside = self.user.as_ref().filter(|_| self.bubblewrap.is_some());
+        // The mount needs root: with it the user is changed afterwards, by setpriv.
+        let change_inside = self.user.as_ref().filter(|_| self.unshare.is_some());
         if let Some(setpriv) = &self.setpriv {
             let mut options: Vec<String> = Vec::new();
             if let Some(user) = change_inside {
@@ -179,15 +178,20 @@ impl Launcher {
         command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C").env("TZ", "UTC");
         // Its own group: Ctrl-C at the terminal is for us; we then stop it in good order.
         command.process_group(0);
-        if let Some(user) = self.user.as_ref().filter(|_| self.bubblewrap.is_none()) {
+        if let Some(user) = self.user.as_ref().filter(|_| self.unshare.is_none()) {
             command.uid(user.uid).gid(user.gid);
         }
         command
     }
 
+    /// Whether the server's user can use files beside the data.
+    pub(super) const fn is_in_reach(&self) -> bool {
+        self.unshare.is_none()
+    }
+
     /// The path under which the server sees a directory of its data.
     pub(super) fn seen(&self, path: &Path) -> PathBuf {
-        if self.bubblewrap.is_some() { MOUNT_POINT.into() } else { path.to_owned() }
+        if self.unshare.is_some() { MOUNT_POINT.into() } else { path.to_owned() }
     }
 
     pub(super) fn log_tail(&self) -> String {

@@ -54,7 +54,7 @@ pub enum EmbeddedError {
     /// The directory is out of reach for the user it must run as.
     #[error(
         "{directory} lies below a directory that user `{user}` may not enter, and PostgreSQL does not run \
-         as root; install bubblewrap (apt-get install bubblewrap), or move the project to where \
+         as root; install util-linux (for `unshare` and `setpriv`), or move the project to where \
          everybody may go (e.g. /srv), or set DEVPOCKET_DATABASE_URL"
     )]
     OutOfReach {

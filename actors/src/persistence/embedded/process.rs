@@ -9,10 +9,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use sha2::{Digest as _, Sha256};
 
 use super::launch::{Launcher, OnDeath};
 use super::{EmbeddedError, Options, io};
-use crate::persistence::ids::new_id;
+use crate::persistence::secrets::hex;
 
 /// The number in the socket's name. Nothing listens on a TCP port.
 pub(super) const PORT: u16 = 5432;
@@ -174,8 +175,9 @@ impl Drop for Postmaster {
     }
 }
 
-/// The number of the server process itself. Behind bubblewrap it is not our child but the
-/// child's child, so it is read from the lock file; which is written early, before recovery.
+/// The number of the server process itself, once it is the server: until then our child is a
+/// shell or setpriv, and signals meant for the server would be lost. The lock file says so; it
+/// is written early, before recovery.
 fn server_pid(launcher: &Launcher, child: u32, keeper: &Keeper) -> Option<Pid> {
     let lock_file = launcher.data.join("postmaster.pid");
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -203,20 +205,45 @@ fn running(lock_file: &str, data: &Path) -> Option<(Pid, PathBuf)> {
     let mut lines = lock_file.lines();
     let pid = lines.next()?.trim().parse().ok().and_then(Pid::from_raw)?;
     let socket = PathBuf::from(lines.nth(3)?.trim());
-    // Compared as files, not by name: behind bubblewrap the directory has another name.
+    // Compared as files, not by name: in its own mount namespace the directory has another.
     let works_in = fs::metadata(format!("/proc/{}/cwd", pid.as_raw_nonzero())).ok()?;
     let ours = fs::metadata(data).ok()?;
     (works_in.dev() == ours.dev() && works_in.ino() == ours.ino() && socket.is_absolute())
         .then_some((pid, socket))
 }
 
-/// A fresh directory for the socket. Short, as a socket's path may have 107 bytes, and for the
-/// server's user alone, as who reaches the socket needs no password.
+/// Longest path of a socket's directory: the kernel allows 107 bytes with the socket's name.
+const SOCKET_PATH_LIMIT: usize = 80;
+
+/// The directory of the socket: beside the data where that is short enough and in reach, else
+/// under /tmp with a name made of the data's path. Always the same one, so that clients find
+/// a server that was started again. For the server's user alone, as who reaches the socket
+/// needs no password.
 fn socket_directory(launcher: &Launcher) -> Result<PathBuf, EmbeddedError> {
-    let directory = Path::new("/tmp").join(format!("devpocket-pg-{}", &new_id()[..10]));
-    fs::create_dir(&directory).map_err(io("making the socket directory"))?;
-    fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))
-        .map_err(io("making the socket directory"))?;
+    const FAILED: &str = "making the socket directory";
+    let beside = launcher.data.with_file_name("socket");
+    let directory = if launcher.is_in_reach() && beside.as_os_str().len() <= SOCKET_PATH_LIMIT {
+        beside
+    } else {
+        let name = Sha256::digest(launcher.data.as_os_str().as_encoded_bytes());
+        Path::new("/tmp").join(format!("devpocket-pg-{}", &hex(&name)[..16]))
+    };
+    match fs::create_dir(&directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            // Anybody may make a directory under /tmp, and a link to one.
+            let meta = fs::symlink_metadata(&directory).map_err(io(FAILED))?;
+            let ours = rustix::process::geteuid().as_raw();
+            let owners = [ours, launcher.user.as_ref().map_or(ours, |user| user.uid)];
+            if !meta.is_dir() || !owners.contains(&meta.uid()) {
+                return Err(EmbeddedError::Setup(format!(
+                    "{} belongs to somebody else",
+                    directory.display()
+                )));
+            }
+        }
+        made => made.map_err(io(FAILED))?,
+    }
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).map_err(io(FAILED))?;
     launcher.give_away(&directory)?;
     Ok(directory)
 }
