@@ -186,13 +186,11 @@ impl Write for RotateRefresh {
     type Output = Rotation;
 
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<Rotation, WriteError> {
-        // The family is locked as a whole (by its oldest member's row, in effect by all): of
-        // two requests with the same token the second sees what the first did.
+        // The sign-in's row is the lock: of two requests with the same token the second sees
+        // what the first did. Locking the tokens themselves could deadlock, as a family grows.
         sqlx::query(
-            "SELECT id FROM refresh_tokens
-             WHERE family_id = (SELECT family_id FROM refresh_tokens WHERE token = $1)
-               AND revoked_at IS NULL
-             ORDER BY id FOR UPDATE",
+            "SELECT id FROM user_sessions
+             WHERE id = (SELECT session_id FROM refresh_tokens WHERE token = $1) FOR NO KEY UPDATE",
         )
         .bind(&self.presented)
         .execute(&mut **tx)
@@ -357,20 +355,25 @@ pub(super) async fn revoke_user(
     user_id: &str,
     keep: Option<&str>,
 ) -> Result<Vec<String>, WriteError> {
+    // Sessions before tokens, as everywhere, and by id.
+    let ended = sqlx::query_scalar(
+        "UPDATE user_sessions s SET revoked_at = now()
+         FROM (SELECT id FROM user_sessions
+               WHERE user_id = $1 AND revoked_at IS NULL AND id IS DISTINCT FROM $2
+               ORDER BY id FOR NO KEY UPDATE) i
+         WHERE s.id = i.id RETURNING s.id",
+    )
+    .bind(user_id)
+    .bind(keep)
+    .fetch_all(&mut *tx)
+    .await?;
     sqlx::query(
         "UPDATE refresh_tokens SET revoked_at = now()
          WHERE user_id = $1 AND revoked_at IS NULL AND session_id IS DISTINCT FROM $2",
     )
     .bind(user_id)
     .bind(keep)
-    .execute(&mut *tx)
+    .execute(tx)
     .await?;
-    Ok(sqlx::query_scalar(
-        "UPDATE user_sessions SET revoked_at = now()
-         WHERE user_id = $1 AND revoked_at IS NULL AND id IS DISTINCT FROM $2 RETURNING id",
-    )
-    .bind(user_id)
-    .bind(keep)
-    .fetch_all(tx)
-    .await?)
+    Ok(ended)
 }
