@@ -5,3 +5,6 @@
 
 pub mod persistence;
 pub mod runtime;
+pub mod supervision;
+pub mod templates;
+pub mod terminal;

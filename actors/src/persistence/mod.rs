@@ -37,6 +37,7 @@ pub use self::engine::{
 };
 pub use self::error::{ReadError, WriteError};
 pub use self::ids::{ID_LENGTH, new_id};
+pub(crate) use self::secrets::hex;
 pub use self::secrets::{Hidden, TokenHash, Variables};
 pub use self::words::{
     ClusterStatus, DesiredState, EnvironmentStatus, LogLevel, Plan, Role, RuntimeKind, SessionStatus,

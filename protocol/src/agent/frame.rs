@@ -105,6 +105,8 @@ pub struct Welcome {
     pub output_offset: u64,
     /// The oldest output held.
     pub oldest_offset: u64,
+    /// The offset of the next output byte to come.
+    pub end_offset: u64,
     /// The session's size.
     pub size: Size,
 }
@@ -416,6 +418,7 @@ mod tests {
                 agent: "0.1.0".into(),
                 output_offset: 7,
                 oldest_offset: 3,
+                end_offset: 9,
                 size,
             }),
             AgentFrame::Output { offset: 7, data: Bytes::from_static(b"$ ") },

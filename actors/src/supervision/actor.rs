@@ -1,0 +1,226 @@
+//! What an actor of ours is, and how it runs on ractor.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use ractor::concurrency::JoinHandle;
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, ActorRuntime, SupervisionEvent};
+
+use super::addr::Addr;
+use super::registry::{ActorPath, Fault, Probe, Registry};
+
+/// Why an actor gives up: its supervisor decides what becomes of it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(String);
+
+impl Failure {
+    /// A failure with a reason for the log.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
+/// An actor's state and how it answers messages.
+///
+/// Handlers are plain functions and must not block: what waits goes into a
+/// [`TaskGuard`](super::TaskGuard) held in the state, and sends a message when it is done.
+pub trait Behavior: Send + Sized + 'static {
+    /// What it can be told.
+    type Message: Send + 'static;
+    /// What it starts from, each time. Whatever else it needs is asked of Postgres, the
+    /// runtime or the agent, never of its dead predecessor.
+    type Args: Clone + Send + Sync + 'static;
+
+    /// Begins.
+    ///
+    /// # Errors
+    /// When it can't; counts as a failure under the supervisor's policy.
+    fn start(context: &Context<Self>, args: Self::Args) -> Result<Self, Failure>;
+
+    /// Handles one message.
+    ///
+    /// # Errors
+    /// When the actor can't go on.
+    fn handle(&mut self, context: &Context<Self>, message: Self::Message) -> Result<(), Failure>;
+
+    /// Hears that a child ended. An actor without children has nothing to do.
+    fn child_exited(&mut self, _context: &Context<Self>, _exit: ChildExit) {}
+
+    /// The pause before a child's restart is over.
+    fn restart_due(&mut self, _context: &Context<Self>, _child: &ActorPath) {}
+
+    /// The actor's state in a word, for introspection.
+    fn state(&self) -> &'static str {
+        "running"
+    }
+}
+
+/// What an actor may use of the world around it.
+pub struct Context<B: Behavior> {
+    /// The actor's own address.
+    pub me: Addr<B::Message>,
+    /// All actors.
+    pub registry: Arc<Registry>,
+    cell: ActorCell,
+}
+
+/// A child that ended.
+#[derive(Debug)]
+pub struct ChildExit {
+    pub(super) id: ractor::ActorId,
+    /// Why it failed, or `None` when it stopped as it should.
+    pub failure: Option<String>,
+}
+
+pub(super) enum Envelope<M> {
+    Message(M),
+    RestartDue(ActorPath),
+    Fault(Fault),
+}
+
+/// The ractor actor that runs a [`Behavior`].
+struct Runner<B>(PhantomData<fn() -> B>);
+
+struct Running<B: Behavior> {
+    context: Context<B>,
+    args: Option<B::Args>,
+    behavior: Option<B>,
+}
+
+impl<B: Behavior> Running<B> {
+    fn probe(&self) -> &Probe {
+        self.context.me.probe()
+    }
+
+    /// Runs one step of the behavior and keeps the books.
+    fn step(&mut self, step: impl FnOnce(&mut B, &Context<B>) -> Result<(), Failure>) -> Result<(), Failure> {
+        let Some(behavior) = self.behavior.as_mut() else { return Ok(()) };
+        step(behavior, &self.context)?;
+        let state = behavior.state();
+        self.probe().set_state(state);
+        Ok(())
+    }
+}
+
+impl<B: Behavior> Actor for Runner<B> {
+    type Msg = Envelope<B::Message>;
+    type State = Running<B>;
+    type Arguments = (Addr<B::Message>, Arc<Registry>, B::Args);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        (me, registry, args): Self::Arguments,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        let context = Context { me, registry, cell: myself.get_cell() };
+        Ok(Running { context, args: Some(args), behavior: None })
+    }
+
+    /// The behavior starts here and not in `pre_start`, because only from here on does the
+    /// supervisor hear of a failure.
+    async fn post_start(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        running: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        running.probe().started();
+        running.context.registry.fault_at_start(running.context.me.path())?;
+        if let Some(args) = running.args.take() {
+            let behavior = B::start(&running.context, args)?;
+            running.probe().set_state(behavior.state());
+            running.behavior = Some(behavior);
+        }
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        envelope: Self::Msg,
+        running: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let _handling = Arc::clone(running.context.me.probe()).handling();
+        match envelope {
+            Envelope::Message(message) => {
+                running.step(|behavior, context| behavior.handle(context, message))?
+            }
+            Envelope::RestartDue(child) => running.step(|behavior, context| {
+                behavior.restart_due(context, &child);
+                Ok(())
+            })?,
+            Envelope::Fault(fault) => fault.strike()?,
+        }
+        Ok(())
+    }
+
+    /// ractor's default stops the parent when any child ends; ours asks the behavior.
+    async fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        event: SupervisionEvent,
+        running: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let exit = match event {
+            SupervisionEvent::ActorFailed(cell, error) => {
+                ChildExit { id: cell.get_id(), failure: Some(error.to_string()) }
+            }
+            // Only a child that was killed (by the watchdog or an operator) leaves no state.
+            SupervisionEvent::ActorTerminated(cell, None, reason) => {
+                ChildExit { id: cell.get_id(), failure: Some(reason.unwrap_or_else(|| "killed".into())) }
+            }
+            SupervisionEvent::ActorTerminated(cell, Some(_), _) => {
+                ChildExit { id: cell.get_id(), failure: None }
+            }
+            _ => return Ok(()),
+        };
+        running.step(|behavior, context| {
+            behavior.child_exited(context, exit);
+            Ok(())
+        })?;
+        Ok(())
+    }
+}
+
+impl<B: Behavior> Context<B> {
+    /// Stops this actor after the message at hand; what is queued behind it is dropped, and
+    /// its callers hear so.
+    pub fn stop(&self) {
+        self.cell.stop(None);
+    }
+
+    /// Starts a child of this actor at `addr`. Its `start` runs in the child, so a failure in
+    /// it arrives as a [`ChildExit`] like any other.
+    pub(super) fn spawn_child<C: Behavior>(
+        &self,
+        addr: &Addr<C::Message>,
+        args: C::Args,
+    ) -> Option<ractor::ActorId> {
+        let start = (addr.clone(), Arc::clone(&self.registry), args);
+        // Spawning without a name can't fail in ractor; were it to, the child counts as down.
+        let (actor, _) =
+            ActorRuntime::spawn_linked_instant(None, Runner::<C>(PhantomData), start, self.cell.clone())
+                .ok()?;
+        let id = actor.get_id();
+        addr.set(Some(actor));
+        Some(id)
+    }
+}
+
+/// Starts the one actor that has no parent. The handle ends when the actor has.
+///
+/// # Errors
+/// When ractor can't start it.
+pub async fn spawn_root<B: Behavior>(
+    registry: &Arc<Registry>,
+    path: ActorPath,
+    args: B::Args,
+) -> Result<(Addr<B::Message>, JoinHandle<()>), Failure> {
+    let addr = registry.register::<B::Message>(path, None);
+    let start = (addr.clone(), Arc::clone(registry), args);
+    let (actor, ended) = Actor::spawn(None, Runner::<B>(PhantomData), start)
+        .await
+        .map_err(|error| Failure::new(error.to_string()))?;
+    addr.set(Some(actor));
+    Ok((addr, ended))
+}

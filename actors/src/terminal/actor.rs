@@ -1,0 +1,86 @@
+//! The terminal actor: owns a session's hub and its channel.
+
+use std::sync::Arc;
+
+use devpocket_protocol::Size;
+use devpocket_protocol::client::Exit;
+
+use super::channel::{self, Connector};
+use super::client::Kick;
+use super::hub::{Hub, SessionName};
+use super::size::SizePolicy;
+use crate::runtime::Runtime;
+use crate::supervision::{Behavior, Context, Failure, Reply, TaskGuard};
+
+/// What a terminal actor can be told.
+pub enum TerminalMessage {
+    /// Give out the hub, for a client to attach to.
+    Hub(Reply<Arc<Hub>>),
+    /// The environment is on its way to running, or it runs.
+    EnvironmentStarting(bool),
+    /// End the connection of every client.
+    Kick(Kick),
+    /// Change whose size the session has.
+    SetSizePolicy(SizePolicy),
+    /// From its own channel: the session has ended and nobody looks at it any more.
+    Finished,
+}
+
+/// What a terminal actor starts from.
+#[derive(Clone)]
+pub struct TerminalArgs {
+    /// The session.
+    pub session: SessionName,
+    /// Its size, if it is made by this.
+    pub size: Size,
+    /// Whether the agent may make it.
+    pub create: bool,
+    /// Where its environment runs.
+    pub runtime: Arc<dyn Runtime>,
+    /// Whom to tell that the agent has the session, so that a restart does not make another.
+    pub on_open: Arc<dyn Fn() + Send + Sync>,
+    /// Whom to tell how the session ended.
+    pub on_end: Arc<dyn Fn(&Exit) + Send + Sync>,
+}
+
+/// The state of a terminal actor.
+pub struct Terminal {
+    hub: Arc<Hub>,
+    _channel: TaskGuard,
+}
+
+impl Behavior for Terminal {
+    type Message = TerminalMessage;
+    type Args = TerminalArgs;
+
+    fn start(context: &Context<Self>, args: TerminalArgs) -> Result<Self, Failure> {
+        let hub = Hub::new(args.session, args.size);
+        let gauges = Arc::clone(&hub);
+        context.me.show(move || (gauges.state_word(), gauges.gauges()));
+        let connector = Connector { runtime: args.runtime, create: args.create };
+        let (shared, me) = (Arc::clone(&hub), context.me.clone());
+        let channel = TaskGuard::spawn(async move {
+            channel::run(shared, connector, || (args.on_open)(), |exit| (args.on_end)(exit)).await;
+            let _ = me.cast(TerminalMessage::Finished);
+        });
+        Ok(Self { hub, _channel: channel })
+    }
+
+    fn handle(&mut self, context: &Context<Self>, message: TerminalMessage) -> Result<(), Failure> {
+        match message {
+            TerminalMessage::Hub(reply) => reply.send(Arc::clone(&self.hub)),
+            TerminalMessage::EnvironmentStarting(starting) => self.hub.set_environment_starting(starting),
+            TerminalMessage::Kick(kick) => self.hub.kick_all(kick),
+            TerminalMessage::SetSizePolicy(policy) => self.hub.set_size_policy(policy),
+            TerminalMessage::Finished => context.stop(),
+        }
+        Ok(())
+    }
+}
+
+/// However the actor goes (a panic runs no hook), its clients learn of it and find its successor.
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.hub.orphan();
+    }
+}

@@ -1,0 +1,482 @@
+//! One client on one session: its place in the output, its input lane, its size.
+//!
+//! A [`Client`] belongs to the edge's connection and outlives the terminal actor: when the
+//! actor is restarted, the connection joins the new hub with the same client, which goes on
+//! from the same byte in both directions.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use devpocket_protocol::Size;
+use devpocket_protocol::agent::StreamId;
+use devpocket_protocol::client::{Exit, Mode, SessionState, Status, WINDOW};
+use devpocket_protocol::input::InputGap;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use uuid::Uuid;
+
+use super::hub::{Hub, Link, State};
+use super::lane::Lane;
+use super::snapshot::{Snapshot, SnapshotCell};
+use super::window::{AckAhead, Window};
+
+/// The most output in one event, in bytes: small enough that a key's echo need not wait long
+/// behind it, large enough to cost few frames.
+const OUTPUT_TURN: usize = 32 * 1024;
+
+/// How long a client may leave its window full while there is output for it.
+pub const STALL_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long an attach may wait for the agent.
+const ATTACH_LIMIT: Duration = Duration::from_secs(10);
+
+/// Where a client wants output to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With a picture of the screen.
+    Screen,
+    /// With this byte; it has everything before.
+    Offset(u64),
+}
+
+/// Why a client's connection is ended from this side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kick {
+    /// By an operator, or because the same client connected again.
+    Detached,
+    /// This server process goes away.
+    GoingAway,
+    /// The environment was deleted.
+    EnvironmentDeleted,
+    /// It left its window full for [`STALL_LIMIT`].
+    TooSlow,
+}
+
+/// What a client is to be told next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Output, contiguous with the last one or with the last snapshot.
+    Output {
+        /// The offset of the first byte.
+        offset: u64,
+        /// The bytes.
+        data: Bytes,
+    },
+    /// A picture of the screen that replaces all output before it.
+    Snapshot(Snapshot),
+    /// All input before this offset reached the agent.
+    InputAck(u64),
+    /// Something changed.
+    Status(Status),
+    /// The session ended. The last event.
+    Exit(Exit),
+    /// The connection is to be closed. The last event.
+    Kicked(Kick),
+    /// The terminal actor is gone: join its successor's hub.
+    Orphaned,
+}
+
+/// Why a client could not be attached.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AttachError {
+    /// The session has ended.
+    #[error("the session has ended")]
+    Ended,
+    /// It says to have output that the session has not produced.
+    #[error("the session's output ends at {end}, before the offset to resume from")]
+    Ahead {
+        /// Where the output ends.
+        end: u64,
+    },
+    /// The agent can't be reached at the moment.
+    #[error("the environment can't be reached at the moment")]
+    Unavailable,
+    /// The terminal actor went away meanwhile: ask for its successor.
+    #[error("the session is being restarted")]
+    Orphaned,
+}
+
+/// A client's own part of a session.
+#[derive(Debug)]
+pub struct Client {
+    mode: Mode,
+    lane: Lane,
+    view: Mutex<View>,
+    /// Larger for the client that typed later; 0 when it never did.
+    active: AtomicU64,
+    hub: RwLock<Arc<Hub>>,
+}
+
+#[derive(Debug)]
+struct View {
+    place: Place,
+    window: Window,
+    size: Size,
+    /// Whether it was given its place in the output: only then is it told of changes.
+    placed: bool,
+    /// What the client was last told.
+    told: Status,
+    told_input: u64,
+    kicked: Option<Kick>,
+    /// Since when output waits for an ACK.
+    stalled_since: Option<Instant>,
+}
+
+/// Where a client is in the output.
+#[derive(Debug)]
+enum Place {
+    /// It has all before this offset.
+    At(u64),
+    /// It needs a snapshot: it has no place yet, or fell off the ring.
+    Nowhere(Option<Arc<SnapshotCell>>),
+}
+
+/// A client joined to a hub. Dropping it detaches the client, which ends nothing.
+#[derive(Debug)]
+pub struct Attachment {
+    hub: Arc<Hub>,
+    client: Arc<Client>,
+    number: u64,
+    changed: watch::Receiver<()>,
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        self.hub.leave(self.number);
+    }
+}
+
+/// Where an attached client stands; what HELLO tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Where the next output or the snapshot is.
+    pub output_offset: u64,
+    /// The oldest output held.
+    pub oldest_offset: u64,
+    /// The next input byte expected.
+    pub input_offset: u64,
+    /// The session's size.
+    pub size: Size,
+}
+
+impl Client {
+    /// A client that has not attached yet.
+    #[must_use]
+    pub fn new(hub: &Arc<Hub>, stream: Uuid, mode: Mode, size: Size) -> Arc<Self> {
+        let view = View {
+            place: Place::Nowhere(None),
+            window: Window::starting_at(0),
+            size,
+            placed: false,
+            told: Status::of(SessionState::Live),
+            told_input: 0,
+            kicked: None,
+            stalled_since: None,
+        };
+        Arc::new(Self {
+            mode,
+            lane: Lane::new(StreamId(stream.into_bytes())),
+            view: Mutex::new(view),
+            active: AtomicU64::new(0),
+            hub: RwLock::new(Arc::clone(hub)),
+        })
+    }
+
+    /// What the client may do.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    pub(super) fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
+    /// The input stream's id as people write it.
+    #[must_use]
+    pub fn stream_name(&self) -> String {
+        Uuid::from_bytes(self.lane.stream().0).to_string()
+    }
+
+    pub(super) fn size(&self) -> (Size, u64) {
+        (self.view.lock().size, self.last_active())
+    }
+
+    pub(super) fn last_active(&self) -> u64 {
+        self.active.load(Ordering::Relaxed)
+    }
+
+    /// Notes that this client was the last one active; returns when it was before.
+    pub(super) fn was_active(&self, now: u64) -> u64 {
+        self.active.swap(now, Ordering::Relaxed)
+    }
+
+    pub(super) fn kick(&self, kick: Kick) {
+        self.view.lock().kicked.get_or_insert(kick);
+    }
+
+    fn hub(&self) -> Arc<Hub> {
+        Arc::clone(&self.hub.read())
+    }
+
+    /// Takes input; waits while there is no room for it, because the program does not read.
+    /// Cancel-safe: what was taken stays taken, and a repeat is recognised.
+    ///
+    /// # Errors
+    /// When bytes are missing before `offset`.
+    pub async fn input(&self, offset: u64, data: &[u8]) -> Result<(), InputGap> {
+        let mut done = 0;
+        loop {
+            let n = self.lane.take(offset + done as u64, &data[done..])?;
+            self.hub().active(self, n, false);
+            done += n;
+            if done == data.len() {
+                return Ok(());
+            }
+            self.lane.room().await;
+        }
+    }
+
+    /// The offset at which this client's next input byte is expected, for clients that do not
+    /// count themselves.
+    #[must_use]
+    pub fn next_input(&self) -> u64 {
+        self.lane.end()
+    }
+
+    /// The client's screen has this size now.
+    pub fn resize(&self, size: Size) {
+        self.view.lock().size = size;
+        self.hub().active(self, 0, true);
+    }
+
+    /// The client has shown all output before `offset`.
+    ///
+    /// # Errors
+    /// When that was never sent.
+    pub fn ack(&self, offset: u64) -> Result<(), AckAhead> {
+        let mut view = self.view.lock();
+        if view.window.ack(offset)? {
+            view.stalled_since = None;
+            drop(view);
+            self.hub().wake_clients();
+        }
+        Ok(())
+    }
+
+    /// The next event, if there is one now.
+    fn poll(&self, state: &mut State) -> Option<Event> {
+        let mut view = self.view.lock();
+        if let Some(kick) = view.kicked {
+            return Some(Event::Kicked(kick));
+        }
+        if state.link == Link::Orphaned && state.ended.is_none() {
+            return Some(Event::Orphaned);
+        }
+        let acked = self.lane.acked();
+        if acked > view.told_input && self.mode == Mode::Control {
+            view.told_input = acked;
+            return Some(Event::InputAck(acked));
+        }
+        if view.placed
+            && let Some(status) = view.next_status(state.status())
+        {
+            return Some(Event::Status(status));
+        }
+        view.next_output(state)
+    }
+}
+
+impl View {
+    /// A snapshot that an earlier hub was asked for will not come.
+    fn forget_hub(&mut self) {
+        if let Place::Nowhere(waiting) = &mut self.place {
+            *waiting = None;
+        }
+    }
+
+    fn next_output(&mut self, state: &mut State) -> Option<Event> {
+        if let Place::At(offset) = self.place
+            && offset < state.ring.start()
+        {
+            self.place = Place::Nowhere(None);
+        }
+        match &mut self.place {
+            Place::At(offset) => {
+                if *offset == state.ring.end() {
+                    return state.ended.clone().map(Event::Exit);
+                }
+                let room = usize::try_from(self.window.room()).unwrap_or(usize::MAX);
+                if room == 0 {
+                    self.stalled_since.get_or_insert_with(Instant::now);
+                    return None;
+                }
+                let mut data = Vec::new();
+                // An offset ahead of the ring waits: the ring is being filled after a restart.
+                let n = state.ring.read(*offset, room.min(OUTPUT_TURN), &mut data).ok()?;
+                let event = Event::Output { offset: *offset, data: data.into() };
+                *offset += n as u64;
+                self.window.send(n);
+                Some(event)
+            }
+            Place::Nowhere(_) if self.window.room() == 0 => {
+                self.stalled_since.get_or_insert_with(Instant::now);
+                None
+            }
+            Place::Nowhere(waiting) => {
+                if state.link != Link::Live && state.ended.is_some() {
+                    return state.ended.clone().map(Event::Exit);
+                }
+                let (start, end) = (state.ring.start(), state.ring.end());
+                let cell = waiting.get_or_insert_with(|| state.snapshot.join(start, end));
+                let snapshot = cell.get()?.clone();
+                if snapshot.offset < start {
+                    // It took so long that the bytes after it are gone: ask for another.
+                    *waiting = Some(state.snapshot.join(start, end));
+                    return None;
+                }
+                self.window.jump_to(snapshot.offset);
+                self.place = Place::At(snapshot.offset);
+                self.placed = true;
+                Some(Event::Snapshot(snapshot))
+            }
+        }
+    }
+
+    /// What changed since the client was last told.
+    fn next_status(&mut self, now: Status) -> Option<Status> {
+        if now == self.told {
+            return None;
+        }
+        let told = std::mem::replace(&mut self.told, now.clone());
+        let size_changed = (now.cols, now.rows) != (told.cols, told.rows) || now.size_from != told.size_from;
+        Some(Status {
+            state: now.state,
+            attachments: now.attachments.filter(|_| now.attachments != told.attachments),
+            cols: now.cols.filter(|_| size_changed),
+            rows: now.rows.filter(|_| size_changed),
+            size_from: now.size_from.filter(|_| size_changed),
+            message: None,
+        })
+    }
+}
+
+impl Attachment {
+    /// Joins `client` to `hub` and waits until it has a place in the output and its lane is
+    /// known to the agent. Dropping the future detaches it.
+    ///
+    /// # Errors
+    /// See [`AttachError`].
+    pub async fn attach(
+        hub: &Arc<Hub>,
+        client: &Arc<Client>,
+        start: Start,
+    ) -> Result<(Self, Standing), AttachError> {
+        let mut attachment = Self::join(hub, client);
+        let standing =
+            timeout(ATTACH_LIMIT, attachment.settle(start)).await.unwrap_or(Err(AttachError::Unavailable))?;
+        Ok((attachment, standing))
+    }
+
+    /// Joins a client that has been attached before to the hub of a restarted actor: it goes
+    /// on where it is.
+    #[must_use]
+    pub fn rejoin(hub: &Arc<Hub>, client: &Arc<Client>) -> Self {
+        Self::join(hub, client)
+    }
+
+    fn join(hub: &Arc<Hub>, client: &Arc<Client>) -> Self {
+        *client.hub.write() = Arc::clone(hub);
+        client.view.lock().forget_hub();
+        let changed = hub.changes();
+        let number = hub.join(client);
+        Self { hub: Arc::clone(hub), client: Arc::clone(client), number, changed }
+    }
+
+    /// The client.
+    #[must_use]
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    /// The session.
+    #[must_use]
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    async fn settle(&mut self, start: Start) -> Result<Standing, AttachError> {
+        loop {
+            self.changed.borrow_and_update();
+            if let Some(settled) = self.hub.with_state(|state| self.try_settle(state, start)) {
+                return settled;
+            }
+            // The sender lives in the hub that this attachment holds.
+            let _ = self.changed.changed().await;
+        }
+    }
+
+    /// Finds the client's place, in one step under the hub's lock.
+    fn try_settle(&self, state: &mut State, start: Start) -> Option<Result<Standing, AttachError>> {
+        if state.link == Link::Orphaned {
+            return Some(Err(AttachError::Orphaned));
+        }
+        if state.ended.is_some() {
+            return Some(Err(AttachError::Ended));
+        }
+        if state.link != Link::Live {
+            return None;
+        }
+        let input_offset = match self.client.mode {
+            Mode::Control => self.client.lane.synced()?,
+            Mode::View => 0,
+        };
+        let mut view = self.client.view.lock();
+        if let (Start::Offset(offset), Place::Nowhere(None)) = (start, &view.place) {
+            let end = state.agent_end;
+            if offset > end {
+                return Some(Err(AttachError::Ahead { end }));
+            }
+            if offset >= state.ring.start() && end - offset <= WINDOW {
+                view.place = Place::At(offset);
+                view.window = Window::starting_at(offset);
+            }
+        }
+        let (oldest, end) = (state.ring.start(), state.ring.end());
+        let output_offset = match &mut view.place {
+            Place::At(offset) => *offset,
+            Place::Nowhere(waiting) => {
+                let cell = waiting.get_or_insert_with(|| state.snapshot.join(oldest, end));
+                cell.get()?.offset
+            }
+        };
+        view.placed = matches!(view.place, Place::At(_));
+        view.told_input = input_offset;
+        view.told.cols = Some(state.size.cols());
+        view.told.rows = Some(state.size.rows());
+        Some(Ok(Standing { output_offset, oldest_offset: oldest, input_offset, size: state.size }))
+    }
+
+    /// The next event; waits for it. Cancel-safe: an event is only taken when it is returned.
+    pub async fn next(&mut self) -> Event {
+        loop {
+            self.changed.borrow_and_update();
+            if let Some(event) = self.hub.with_state(|state| self.client.poll(state)) {
+                return event;
+            }
+            let stalled = self.client.view.lock().stalled_since;
+            match stalled {
+                None => {
+                    let _ = self.changed.changed().await;
+                }
+                Some(since) => tokio::select! {
+                    _ = self.changed.changed() => {}
+                    () = sleep_until(since + STALL_LIMIT) => return Event::Kicked(Kick::TooSlow),
+                },
+            }
+        }
+    }
+}
