@@ -7,4 +7,5 @@ pub mod environment;
 pub mod persistence;
 pub mod runtime;
 pub mod supervision;
+pub mod templates;
 pub mod terminal;
