@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-pub mod environment;
+pub mod mailer;
 pub mod persistence;
 pub mod runtime;
 pub mod supervision;
