@@ -61,7 +61,7 @@ impl Behavior for Clusters {
         match message {}
     }
 
-    fn child_exited(&mut self, context: &Context<Self>, exit: ChildExit) {
+    fn child_exited(&mut self, context: &Context<Self>, exit: &ChildExit) {
         // What became of it is logged and shown.
         let _ = self.clusters.exited(context, exit);
     }

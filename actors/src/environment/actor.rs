@@ -44,10 +44,8 @@ pub enum EnvironmentMessage {
     Open(Selector, Size, OpenReply),
     /// End a terminal session.
     EndSession(Selector, Reply<Result<(), EnvironmentError>>),
-    /// The live sessions.
-    Sessions(Reply<Vec<TerminalSession>>),
     /// The install log, to follow.
-    InstallLog(Reply<Arc<InstallLog>>),
+    InstallLog(Reply<Result<Arc<InstallLog>, EnvironmentError>>),
     /// The row was changed: name, description, variables, resources.
     Refreshed(Box<EnvironmentView>),
     /// End the connections of all clients.
@@ -156,8 +154,7 @@ impl Behavior for Environment {
             EnvironmentMessage::Change(change, reply) => self.lifecycle.change(change, reply),
             EnvironmentMessage::Open(selector, size, reply) => self.open(context, selector, size, reply),
             EnvironmentMessage::EndSession(selector, reply) => reply.send(self.end_session(&selector)),
-            EnvironmentMessage::Sessions(reply) => reply.send(self.sessions.rows()),
-            EnvironmentMessage::InstallLog(reply) => reply.send(self.lifecycle.log()),
+            EnvironmentMessage::InstallLog(reply) => reply.send(Ok(self.lifecycle.log())),
             EnvironmentMessage::Refreshed(view) => self.lifecycle.refresh(*view),
             EnvironmentMessage::Kick(kick) => self.tell_terminals(|| TerminalMessage::Kick(kick)),
             EnvironmentMessage::Own(OwnNews(news)) => match news {
@@ -170,7 +167,7 @@ impl Behavior for Environment {
         Ok(())
     }
 
-    fn child_exited(&mut self, context: &Context<Self>, exit: ChildExit) {
+    fn child_exited(&mut self, context: &Context<Self>, exit: &ChildExit) {
         match self.terminals.exited(context, exit) {
             // Its clients have read to the end, or it was idle: the agent holds the session.
             Some(Outcome::Stopped(id)) if self.sessions.find(&Selector::Id(id.clone())).is_none() => {
@@ -240,13 +237,7 @@ impl Environment {
     }
 
     /// Finds or makes a session; waits for the environment to run if it is on its way.
-    fn open(
-        &mut self,
-        context: &Context<Self>,
-        selector: Selector,
-        size: Size,
-        reply: OpenReply,
-    ) {
+    fn open(&mut self, context: &Context<Self>, selector: Selector, size: Size, reply: OpenReply) {
         self.last_use = Instant::now();
         match self.lifecycle.can_open() {
             Err(error) => return reply.send(Err(error)),
@@ -270,13 +261,7 @@ impl Environment {
         }
     }
 
-    fn create_session(
-        &mut self,
-        context: &Context<Self>,
-        name: String,
-        size: Size,
-        reply: OpenReply,
-    ) {
+    fn create_session(&mut self, context: &Context<Self>, name: String, size: Size, reply: OpenReply) {
         if let Some((_, waiting)) = self.creating.iter_mut().find(|(creating, _)| *creating == name) {
             return waiting.push(reply);
         }
@@ -325,12 +310,7 @@ impl Environment {
     }
 
     /// Gives a client the terminal of a session, started if it is not running.
-    fn give_out(
-        &mut self,
-        context: &Context<Self>,
-        entry: Entry,
-        reply: OpenReply,
-    ) {
+    fn give_out(&mut self, context: &Context<Self>, entry: Entry, reply: OpenReply) {
         let id = entry.row.session_id.clone();
         let environment = self.hello_environment();
         let (made, size, session) = (Arc::clone(&entry.made), entry.size(), entry.row.clone());

@@ -120,13 +120,13 @@ impl<K: Hash + Eq + Clone, C: Behavior> Supervisor<K, C> {
     }
 
     /// Takes note of an exit; `None` when it was none of these children.
-    pub fn exited<P: Behavior>(&mut self, parent: &Context<P>, exit: ChildExit) -> Option<Outcome<K>> {
+    pub fn exited<P: Behavior>(&mut self, parent: &Context<P>, exit: &ChildExit) -> Option<Outcome<K>> {
         let key = self.children.iter().find(|(_, child)| child.running == Some(exit.id))?.0.clone();
         let child = self.children.get_mut(&key)?;
         child.running = None;
         child.addr.set(None);
         parent.registry.remove_below(child.addr.path());
-        let Some(failure) = exit.failure else {
+        let Some(failure) = exit.failure.clone() else {
             parent.registry.remove(child.addr.path());
             self.children.remove(&key);
             return Some(Outcome::Stopped(key));

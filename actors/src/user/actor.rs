@@ -96,7 +96,7 @@ impl Behavior for User {
         Ok(())
     }
 
-    fn child_exited(&mut self, context: &Context<Self>, exit: ChildExit) {
+    fn child_exited(&mut self, context: &Context<Self>, exit: &ChildExit) {
         // What became of it is logged and shown; whoever needs the environment asks again.
         let _ = self.environments.exited(context, exit);
     }
@@ -142,7 +142,9 @@ impl User {
     ) -> Result<Addr<EnvironmentMessage>, EnvironmentError> {
         let cluster = &known.view.environment.cluster_id;
         let runtime = self.args.runtimes.get(cluster).ok_or_else(|| {
-            EnvironmentError::Refused("The cluster of this environment is not configured on this server.".into())
+            EnvironmentError::Refused(
+                "The cluster of this environment is not configured on this server.".into(),
+            )
         })?;
         let persistence = self.args.persistence.clone();
         let args = || EnvironmentArgs { known: Arc::new(RwLock::new(known)), runtime, persistence };

@@ -38,7 +38,7 @@ impl Behavior for Users {
         Ok(())
     }
 
-    fn child_exited(&mut self, context: &Context<Self>, exit: ChildExit) {
+    fn child_exited(&mut self, context: &Context<Self>, exit: &ChildExit) {
         // What became of it is logged and shown; whoever needs the user asks again.
         let _ = self.users.exited(context, exit);
     }
