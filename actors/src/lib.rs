@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod mailer;
 pub mod persistence;
 pub mod runtime;
 pub mod supervision;

@@ -96,6 +96,11 @@ impl<K: Hash + Eq + Clone, C: Behavior> Supervisor<K, C> {
         self.children.get(key).map(|child| &child.addr)
     }
 
+    /// The child under `key`, unless it was given up.
+    pub fn running(&self, key: &K) -> Option<&Addr<C::Message>> {
+        self.children.get(key).filter(|child| !child.given_up).map(|child| &child.addr)
+    }
+
     /// All children.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &Addr<C::Message>)> {
         self.children.iter().map(|(key, child)| (key, &child.addr))
