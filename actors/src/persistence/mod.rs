@@ -72,8 +72,8 @@ impl Page {
     }
 }
 
-/// Hands a command on; gives it back when nobody is there to take it.
-pub type Route = Arc<dyn Fn(Command) -> Result<(), Command> + Send + Sync>;
+/// Hands a command on. Gives it back when nobody is there to take it.
+pub type Route = Arc<dyn Fn(Command) -> Option<Command> + Send + Sync>;
 
 /// The way to the database for everybody else. Cheap to clone.
 #[derive(Clone)]
@@ -104,7 +104,7 @@ impl Persistence {
 
     fn send(&self, command: Command) {
         let left = match &self.route {
-            Some(route) => route(command).err(),
+            Some(route) => route(command),
             None => Some(command),
         };
         if let Some(command) = left {

@@ -195,7 +195,7 @@ async fn a_deleted_account_leaves_no_name_and_wants_its_environments_gone() {
     world.sign_in("one").await;
     let environment = world.environment("one").await;
     let gone = world.persistence.write(DeleteUser { user_id: world.user.id.clone() }).await.unwrap();
-    assert_eq!(gone, [environment.id.clone()]);
+    assert_eq!(gone, std::slice::from_ref(&environment.id));
     assert_eq!(world.read(&environment.id).await.desired_state, DesiredState::Terminated);
     let row = by_id(world.persistence.pool(), &world.user.id).await.unwrap().unwrap();
     assert!(!row.is_active && row.password.is_none() && row.full_name == "Deleted User");

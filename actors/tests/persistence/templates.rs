@@ -54,3 +54,21 @@ async fn lists_filter_search_and_put_the_most_used_first() {
     let shelf = TemplateFilter { category: Some(TemplateCategory::Database), ..Default::default() };
     assert!(names(shelf).await.is_empty());
 }
+
+#[tokio::test]
+async fn the_templates_of_this_build_load_and_loading_again_touches_nothing() {
+    let world = World::new().await;
+    let sources = devpocket_actors::templates::built_in().unwrap();
+    let sync = || devpocket_actors::templates::sync(&world.persistence, sources.clone());
+    // `debian` is there already, made by hand: the file takes it over.
+    let first = sync().await.unwrap();
+    assert_eq!((first.created, first.updated, first.unchanged), (sources.len() - 1, 1, 0));
+    let all = TemplateFilter { include_deprecated: true, ..Default::default() };
+    let (before, _) = list(world.persistence.pool(), &all, Page::default()).await.unwrap();
+    assert_eq!(sync().await.unwrap().unchanged, sources.len());
+    let (after, _) = list(world.persistence.pool(), &all, Page::default()).await.unwrap();
+    let times = |rows: &[devpocket_actors::persistence::templates::Template]| {
+        rows.iter().map(|row| row.updated_at).collect::<Vec<_>>()
+    };
+    assert_eq!(times(&before), times(&after));
+}

@@ -38,7 +38,7 @@ impl PrivatePostgres {
     /// # Errors
     /// See [`EmbeddedError`].
     pub async fn for_tests() -> Result<TestDatabase, EmbeddedError> {
-        let server = SERVER.get_or_try_init(|| Self::in_temporary_directory()).await?;
+        let server = SERVER.get_or_try_init(Self::in_temporary_directory).await?;
         server.fresh_database().await
     }
 

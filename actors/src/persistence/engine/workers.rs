@@ -43,7 +43,7 @@ pub(super) async fn durable(shared: Arc<Shared>) {
         };
         let name = job.name();
         if let Some(result) = job.run(&shared.pool).await {
-            shared.note(result.as_ref().map(|()| ()));
+            shared.note(result.as_ref().copied());
             let counter = match &result {
                 Ok(()) => &shared.counters.durable_done,
                 Err(error) => {
