@@ -235,12 +235,12 @@ async fn a_killed_agent_is_noticed_at_once() {
     let mut seen = place.runtime.watch(&spec.id).await.unwrap();
     wait_for(&mut seen, |seen| matches!(seen, Observed::Running { .. })).await;
     // A program that would go on alone, were it not in the sandbox.
-    shell(&place.runtime, &spec.id, "(setsid sleep 4321 &)").await;
+    shell(&place.runtime, &spec.id, "{ setsid sleep 4321 </dev/null >/dev/null 2>&1 & }").await;
     let asked = std::time::Instant::now();
     place.kill_agent(&spec);
     wait_for(&mut seen, |seen| *seen == Observed::Absent).await;
     assert!(asked.elapsed() < Duration::from_secs(2), "it took {:?}", asked.elapsed());
-    let sleeps = Command::new("pgrep").args(["-f", "^sleep 4321"]).output().unwrap();
+    let sleeps = Command::new("pgrep").args(["-f", "sleep 4321$"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&sleeps.stdout), "");
     start(&place.runtime, &spec).await;
 }
@@ -283,7 +283,8 @@ async fn a_caller_that_goes_away_leaves_nothing_half_done() {
     let instance = start(&place.runtime, &spec).await;
     assert_eq!(start(&place.runtime, &spec).await, instance);
     let noted = place.root.join(&spec.id).join("home");
-    let inside = Command::new("pgrep").arg("-f").arg(format!("--bind {}", noted.display())).output().unwrap();
+    let inside =
+        Command::new("pgrep").args(["-f", "--"]).arg(format!("--bind {}", noted.display())).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&inside.stdout).lines().count(), 1, "one sandbox");
 }
 

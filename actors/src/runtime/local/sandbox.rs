@@ -235,7 +235,8 @@ impl Bubblewrap {
         all.mount("--bind", &layout.home(), Path::new(HOME));
         all.mount("--bind", &layout.run(), Path::new(RUN));
         all.mount("--ro-bind", agent, Path::new(AGENT));
-        all.add(&["--chdir", HOME]);
+        // Not the home: before it becomes the home's owner, the agent may not enter it.
+        all.add(&["--chdir", "/"]);
         all.0
     }
 }
