@@ -1,1 +1,3 @@
-//! x
+//! The DevPocket server: the edge, the process, and the client that speaks to them.
+
+pub mod client;
