@@ -10,10 +10,7 @@ use super::words::{ClusterStatus, RuntimeKind};
 
 /// A cluster. The kubeconfig is sealed; whoever opens it holds the key.
 #[derive(Debug, Clone, FromRow)]
-#[allow(
-    missing_docs,
-    reason = "the columns are described in migrations/0002_environments.sql"
-)]
+#[allow(missing_docs, reason = "the columns are described in migrations/0002_environments.sql")]
 pub struct Cluster {
     pub id: String,
     pub name: String,
@@ -138,20 +135,14 @@ impl Write for DeleteCluster {
     type Output = ();
 
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<(), WriteError> {
-        let used: bool =
-            sqlx::query_scalar("SELECT EXISTS (SELECT FROM environments WHERE cluster_id = $1)")
-                .bind(&self.id)
-                .fetch_one(&mut **tx)
-                .await?;
-        if used {
-            return Err(WriteError::Refused {
-                why: "environments use this cluster",
-            });
-        }
-        let gone = sqlx::query("DELETE FROM clusters WHERE id = $1")
-            .bind(self.id)
-            .execute(&mut **tx)
+        let used: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM environments WHERE cluster_id = $1)")
+            .bind(&self.id)
+            .fetch_one(&mut **tx)
             .await?;
+        if used {
+            return Err(WriteError::Refused { why: "environments use this cluster" });
+        }
+        let gone = sqlx::query("DELETE FROM clusters WHERE id = $1").bind(self.id).execute(&mut **tx).await?;
         if gone.rows_affected() == 0 {
             return Err(WriteError::NotFound { what: "cluster" });
         }

@@ -26,10 +26,7 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations")
 #[must_use]
 pub fn pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
     let options = options.application_name("devpocket").options([
-        (
-            "statement_timeout",
-            format!("{}ms", STATEMENT_TIMEOUT.as_millis()),
-        ),
+        ("statement_timeout", format!("{}ms", STATEMENT_TIMEOUT.as_millis())),
         // A transaction left open by a server that hangs must not hold locks for ever.
         ("idle_in_transaction_session_timeout", "30s".to_owned()),
     ]);
@@ -46,9 +43,8 @@ pub fn pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
 /// # Errors
 /// When the URL cannot be read. The text does not repeat it, as it holds a password.
 pub fn pool_from_url(url: &str, max_connections: u32) -> Result<PgPool, WriteError> {
-    let options: PgConnectOptions = url
-        .parse()
-        .map_err(|_| WriteError::Internal("the database URL cannot be read".into()))?;
+    let options: PgConnectOptions =
+        url.parse().map_err(|_| WriteError::Internal("the database URL cannot be read".into()))?;
     Ok(pool(options, max_connections))
 }
 
@@ -67,8 +63,5 @@ pub async fn migrate(pool: &PgPool) -> Result<(), WriteError> {
 /// Whether the database answers now.
 pub async fn is_ready(pool: &PgPool) -> bool {
     let probe = sqlx::query("SELECT 1").execute(pool);
-    matches!(
-        tokio::time::timeout(ACQUIRE_TIMEOUT, probe).await,
-        Ok(Ok(_))
-    )
+    matches!(tokio::time::timeout(ACQUIRE_TIMEOUT, probe).await, Ok(Ok(_)))
 }

@@ -97,10 +97,7 @@ fn describe(error: &sqlx::Error) -> String {
         sqlx::Error::Database(error) => format!(
             "SQLSTATE {} on {}",
             error.code().as_deref().unwrap_or("unknown"),
-            error
-                .constraint()
-                .or_else(|| error.table())
-                .unwrap_or("a statement")
+            error.constraint().or_else(|| error.table()).unwrap_or("a statement")
         ),
         sqlx::Error::ColumnDecode { index, .. } => format!("column {index} cannot be decoded"),
         sqlx::Error::ColumnNotFound(column) => format!("no column {column}"),
@@ -132,14 +129,10 @@ impl From<sqlx::Error> for WriteError {
         if let sqlx::Error::Database(database) = &error {
             let constraint = database.constraint().unwrap_or_default();
             if database.is_unique_violation() {
-                return Self::Conflict {
-                    constraint: constraint.to_owned(),
-                };
+                return Self::Conflict { constraint: constraint.to_owned() };
             }
             if database.is_foreign_key_violation() {
-                return Self::NotFound {
-                    what: referenced(constraint),
-                };
+                return Self::NotFound { what: referenced(constraint) };
             }
         }
         Self::Internal(describe(&error))
@@ -148,11 +141,7 @@ impl From<sqlx::Error> for WriteError {
 
 impl From<sqlx::Error> for ReadError {
     fn from(error: sqlx::Error) -> Self {
-        if is_away(&error) {
-            Self::Unavailable
-        } else {
-            Self::Internal(describe(&error))
-        }
+        if is_away(&error) { Self::Unavailable } else { Self::Internal(describe(&error)) }
     }
 }
 
@@ -171,15 +160,9 @@ mod tests {
 
     #[test]
     fn an_absent_database_is_unavailable_and_a_bad_column_is_not() {
-        assert_eq!(
-            WriteError::from(sqlx::Error::PoolTimedOut),
-            WriteError::Unavailable
-        );
+        assert_eq!(WriteError::from(sqlx::Error::PoolTimedOut), WriteError::Unavailable);
         let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
-        assert_eq!(
-            ReadError::from(sqlx::Error::Io(refused)),
-            ReadError::Unavailable
-        );
+        assert_eq!(ReadError::from(sqlx::Error::Io(refused)), ReadError::Unavailable);
         assert!(!WriteError::from(sqlx::Error::ColumnNotFound("x".into())).is_transient());
     }
 

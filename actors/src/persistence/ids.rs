@@ -35,10 +35,7 @@ mod tests {
         for id in ids {
             assert_eq!(id.len(), ID_LENGTH);
             assert!(id.starts_with(|c: char| c.is_ascii_lowercase()));
-            assert!(
-                id.chars()
-                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
-            );
+            assert!(id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()));
         }
     }
 }

@@ -13,7 +13,7 @@
 
 pub mod clusters;
 pub mod connect;
-// pub mod embedded;
+pub mod embedded;
 pub mod engine;
 pub mod environments;
 mod error;
@@ -32,15 +32,16 @@ use std::sync::Arc;
 use sqlx::PgPool;
 
 pub use self::engine::{
-    AuditEntry, Command, Drained, Engine, EngineGuard, EngineHandle, EngineStats, Job, Late,
-    LogLine, Metric, ObservedStatus, Write,
+    AuditEntry, Command, Drained, Engine, EngineGuard, EngineHandle, EngineStats, Job, Late, LogLine, Metric,
+    ObservedStatus, Write,
 };
 pub use self::error::{ReadError, WriteError};
 pub use self::ids::{ID_LENGTH, new_id};
+pub(crate) use self::secrets::hex;
 pub use self::secrets::{Hidden, TokenHash, Variables};
 pub use self::words::{
-    ClusterStatus, DesiredState, EnvironmentStatus, LogLevel, Plan, Role, RuntimeKind,
-    SessionStatus, TemplateCategory, TemplateStatus, UnknownWord, VerificationPurpose,
+    ClusterStatus, DesiredState, EnvironmentStatus, LogLevel, Plan, Role, RuntimeKind, SessionStatus,
+    TemplateCategory, TemplateStatus, UnknownWord, VerificationPurpose,
 };
 
 /// Most rows any list gives at once, whatever was asked for.
@@ -57,10 +58,7 @@ pub struct Page {
 
 impl Default for Page {
     fn default() -> Self {
-        Self {
-            limit: 20,
-            offset: 0,
-        }
+        Self { limit: 20, offset: 0 }
     }
 }
 
@@ -74,8 +72,8 @@ impl Page {
     }
 }
 
-/// Hands a command on; gives it back when nobody is there to take it.
-pub type Route = Arc<dyn Fn(Command) -> Result<(), Command> + Send + Sync>;
+/// Hands a command on. Gives it back when nobody is there to take it.
+pub type Route = Arc<dyn Fn(Command) -> Option<Command> + Send + Sync>;
 
 /// The way to the database for everybody else. Cheap to clone.
 #[derive(Clone)]
@@ -86,9 +84,7 @@ pub struct Persistence {
 
 impl std::fmt::Debug for Persistence {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Persistence")
-            .field("stats", &self.engine.stats())
-            .finish_non_exhaustive()
+        f.debug_struct("Persistence").field("stats", &self.engine.stats()).finish_non_exhaustive()
     }
 }
 
@@ -96,25 +92,19 @@ impl Persistence {
     /// Commands go straight into the queues.
     #[must_use]
     pub const fn new(engine: EngineHandle) -> Self {
-        Self {
-            engine,
-            route: None,
-        }
+        Self { engine, route: None }
     }
 
     /// Commands go through `route`, i.e. by message to the persistence actor. While the actor
     /// is being restarted they go straight into the queues, which it will find when it is back.
     #[must_use]
     pub const fn routed(engine: EngineHandle, route: Route) -> Self {
-        Self {
-            engine,
-            route: Some(route),
-        }
+        Self { engine, route: Some(route) }
     }
 
     fn send(&self, command: Command) {
         let left = match &self.route {
-            Some(route) => route(command).err(),
+            Some(route) => route(command),
             None => Some(command),
         };
         if let Some(command) = left {
@@ -149,11 +139,7 @@ impl Persistence {
         status: EnvironmentStatus,
         reason: Option<String>,
     ) {
-        self.send(Command::Status(ObservedStatus::now(
-            environment_id.into(),
-            status,
-            reason,
-        )));
+        self.send(Command::Status(ObservedStatus::now(environment_id.into(), status, reason)));
     }
 
     /// For reads.

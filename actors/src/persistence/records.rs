@@ -17,10 +17,7 @@ pub const MAX_LOG_LINES: u32 = 1_000;
 
 /// A line about an environment.
 #[derive(Debug, Clone, FromRow)]
-#[allow(
-    missing_docs,
-    reason = "the columns are described in migrations/0003_records.sql"
-)]
+#[allow(missing_docs, reason = "the columns are described in migrations/0003_records.sql")]
 pub struct StoredLogLine {
     pub id: String,
     pub level: LogLevel,
@@ -56,10 +53,7 @@ pub async fn recent_logs(
 
 /// A measurement.
 #[derive(Debug, Clone, FromRow)]
-#[allow(
-    missing_docs,
-    reason = "the columns are described in migrations/0003_records.sql"
-)]
+#[allow(missing_docs, reason = "the columns are described in migrations/0003_records.sql")]
 pub struct StoredMetric {
     pub cpu_usage: f64,
     pub memory_usage: f64,
@@ -93,10 +87,7 @@ pub async fn metrics(
 
 /// A line of the audit record.
 #[derive(Debug, Clone, FromRow, serde::Serialize)]
-#[allow(
-    missing_docs,
-    reason = "the columns are described in migrations/0003_records.sql"
-)]
+#[allow(missing_docs, reason = "the columns are described in migrations/0003_records.sql")]
 pub struct StoredAudit {
     pub id: String,
     pub actor_id: Option<String>,
@@ -124,11 +115,7 @@ pub struct AuditFilter {
 ///
 /// # Errors
 /// `Unavailable` while the database is away.
-pub async fn audit(
-    pool: &PgPool,
-    filter: &AuditFilter,
-    page: Page,
-) -> Result<Vec<StoredAudit>, ReadError> {
+pub async fn audit(pool: &PgPool, filter: &AuditFilter, page: Page) -> Result<Vec<StoredAudit>, ReadError> {
     Ok(sqlx::query_as(
         "SELECT id, actor_id, actor_name, action, target_type, target_id, ip, detail, timestamp
          FROM audit_log
@@ -176,8 +163,7 @@ impl Write for SweepRecords {
     type Output = u64;
 
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<u64, WriteError> {
-        let before =
-            Utc::now() - TimeDelta::from_std(self.older_than).unwrap_or(TimeDelta::days(365));
+        let before = Utc::now() - TimeDelta::from_std(self.older_than).unwrap_or(TimeDelta::days(365));
         let mut gone = 0;
         for statement in [
             "DELETE FROM environment_logs WHERE id IN

@@ -80,13 +80,11 @@ impl fmt::Debug for TokenHash {
 /// A digest in lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]
@@ -104,9 +102,6 @@ mod tests {
     fn hashes_are_the_known_ones_and_codes_belong_to_people() {
         let hash = TokenHash::of("abc");
         assert!(hash.as_str().starts_with("ba7816bf8f01cfea"));
-        assert_ne!(
-            TokenHash::of_code("a", "123456"),
-            TokenHash::of_code("b", "123456")
-        );
+        assert_ne!(TokenHash::of_code("a", "123456"), TokenHash::of_code("b", "123456"));
     }
 }

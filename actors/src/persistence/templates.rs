@@ -13,10 +13,7 @@ use super::words::{TemplateCategory, TemplateStatus};
 
 /// A template.
 #[derive(Debug, Clone, FromRow)]
-#[allow(
-    missing_docs,
-    reason = "the columns are described in migrations/0002_environments.sql"
-)]
+#[allow(missing_docs, reason = "the columns are described in migrations/0002_environments.sql")]
 pub struct Template {
     pub id: String,
     pub name: String,
@@ -109,11 +106,7 @@ pub async fn list(
     filter: &TemplateFilter,
     page: Page,
 ) -> Result<(Vec<Template>, i64), ReadError> {
-    let statuses: Vec<&str> = filter
-        .statuses()
-        .into_iter()
-        .map(TemplateStatus::as_str)
-        .collect();
+    let statuses: Vec<&str> = filter.statuses().into_iter().map(TemplateStatus::as_str).collect();
     let pattern = filter.search.as_deref().map(contains);
     let rows = sqlx::query_as(matching!(
         "SELECT t.*",
@@ -145,12 +138,10 @@ pub async fn list(
 /// `Unavailable` while the database is away.
 pub async fn by_id_or_name(pool: &PgPool, key: &str) -> Result<Option<Template>, ReadError> {
     // An id goes before a name that looks like one.
-    Ok(sqlx::query_as(
-        "SELECT * FROM templates WHERE id = $1 OR name = $1 ORDER BY (id = $1) DESC LIMIT 1",
-    )
-    .bind(key)
-    .fetch_optional(pool)
-    .await?)
+    Ok(sqlx::query_as("SELECT * FROM templates WHERE id = $1 OR name = $1 ORDER BY (id = $1) DESC LIMIT 1")
+        .bind(key)
+        .fetch_optional(pool)
+        .await?)
 }
 
 /// Active templates of each category.
@@ -317,13 +308,11 @@ impl Write for CreateTemplate {
     type Output = Template;
 
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<Template, WriteError> {
-        Ok(
-            bind_spec(sqlx::query_as(insert_template!("RETURNING *")), self.spec)
-                .bind(None::<String>)
-                .bind(new_id())
-                .fetch_one(&mut **tx)
-                .await?,
-        )
+        Ok(bind_spec(sqlx::query_as(insert_template!("RETURNING *")), self.spec)
+            .bind(None::<String>)
+            .bind(new_id())
+            .fetch_one(&mut **tx)
+            .await?)
     }
 }
 
@@ -371,13 +360,11 @@ impl Write for SetTemplateStatus {
     type Output = Template;
 
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<Template, WriteError> {
-        sqlx::query_as(
-            "UPDATE templates SET status = $2, updated_at = now() WHERE id = $1 RETURNING *",
-        )
-        .bind(self.id)
-        .bind(self.status)
-        .fetch_optional(&mut **tx)
-        .await?
-        .ok_or(WriteError::NotFound { what: "template" })
+        sqlx::query_as("UPDATE templates SET status = $2, updated_at = now() WHERE id = $1 RETURNING *")
+            .bind(self.id)
+            .bind(self.status)
+            .fetch_optional(&mut **tx)
+            .await?
+            .ok_or(WriteError::NotFound { what: "template" })
     }
 }

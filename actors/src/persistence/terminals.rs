@@ -10,10 +10,7 @@ use super::words::SessionStatus;
 
 /// A terminal session.
 #[derive(Debug, Clone, FromRow)]
-#[allow(
-    missing_docs,
-    reason = "the columns are described in migrations/0002_environments.sql"
-)]
+#[allow(missing_docs, reason = "the columns are described in migrations/0002_environments.sql")]
 pub struct TerminalSession {
     pub id: String,
     pub environment_id: String,
@@ -60,16 +57,11 @@ pub async fn all_live(pool: &PgPool) -> Result<Vec<TerminalSession>, ReadError> 
 ///
 /// # Errors
 /// `Unavailable` while the database is away.
-pub async fn by_session_id(
-    pool: &PgPool,
-    session_id: &str,
-) -> Result<Option<TerminalSession>, ReadError> {
-    Ok(
-        sqlx::query_as("SELECT * FROM terminal_sessions WHERE session_id = $1")
-            .bind(session_id)
-            .fetch_optional(pool)
-            .await?,
-    )
+pub async fn by_session_id(pool: &PgPool, session_id: &str) -> Result<Option<TerminalSession>, ReadError> {
+    Ok(sqlx::query_as("SELECT * FROM terminal_sessions WHERE session_id = $1")
+        .bind(session_id)
+        .fetch_optional(pool)
+        .await?)
 }
 
 /// A new session. `Conflict` (`terminal_sessions_name_live`) when a live one of the

@@ -16,10 +16,7 @@ use super::secrets::TokenHash;
 
 /// One sign-in on one device.
 #[derive(Debug, Clone, FromRow, serde::Serialize)]
-#[allow(
-    missing_docs,
-    reason = "the columns are described in migrations/0001_people.sql"
-)]
+#[allow(missing_docs, reason = "the columns are described in migrations/0001_people.sql")]
 pub struct UserSession {
     pub id: String,
     pub user_id: String,
@@ -53,11 +50,10 @@ pub async fn live_sessions(pool: &PgPool, user_id: &str) -> Result<Vec<UserSessi
 /// # Errors
 /// `Unavailable` while the database is away.
 pub async fn is_session_revoked(pool: &PgPool, session_id: &str) -> Result<bool, ReadError> {
-    let live: Option<bool> =
-        sqlx::query_scalar("SELECT revoked_at IS NULL FROM user_sessions WHERE id = $1")
-            .bind(session_id)
-            .fetch_optional(pool)
-            .await?;
+    let live: Option<bool> = sqlx::query_scalar("SELECT revoked_at IS NULL FROM user_sessions WHERE id = $1")
+        .bind(session_id)
+        .fetch_optional(pool)
+        .await?;
     Ok(live != Some(true))
 }
 
@@ -134,11 +130,7 @@ impl Write for IssueRefresh {
     type Output = ();
 
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<(), WriteError> {
-        let owner = Owner {
-            user_id: self.user_id,
-            session_id: self.session_id,
-            family_id: new_id(),
-        };
+        let owner = Owner { user_id: self.user_id, session_id: self.session_id, family_id: new_id() };
         insert(tx, &new_id(), &owner, &self.refresh, self.expires_at).await
     }
 }
@@ -194,13 +186,11 @@ impl Write for RotateRefresh {
     type Output = Rotation;
 
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<Rotation, WriteError> {
-        // The family is locked as a whole (by its oldest member's row, in effect by all): of
-        // two requests with the same token the second sees what the first did.
+        // The sign-in's row is the lock: of two requests with the same token the second sees
+        // what the first did. Locking the tokens themselves could deadlock, as a family grows.
         sqlx::query(
-            "SELECT id FROM refresh_tokens
-             WHERE family_id = (SELECT family_id FROM refresh_tokens WHERE token = $1)
-               AND revoked_at IS NULL
-             ORDER BY id FOR UPDATE",
+            "SELECT id FROM user_sessions
+             WHERE id = (SELECT session_id FROM refresh_tokens WHERE token = $1) FOR NO KEY UPDATE",
         )
         .bind(&self.presented)
         .execute(&mut **tx)
@@ -348,12 +338,10 @@ async fn insert(
 }
 
 async fn revoke_family(tx: &mut PgConnection, owner: &Owner) -> Result<(), WriteError> {
-    sqlx::query(
-        "UPDATE refresh_tokens SET revoked_at = now() WHERE family_id = $1 AND revoked_at IS NULL",
-    )
-    .bind(&owner.family_id)
-    .execute(&mut *tx)
-    .await?;
+    sqlx::query("UPDATE refresh_tokens SET revoked_at = now() WHERE family_id = $1 AND revoked_at IS NULL")
+        .bind(&owner.family_id)
+        .execute(&mut *tx)
+        .await?;
     sqlx::query("UPDATE user_sessions SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL")
         .bind(&owner.session_id)
         .execute(&mut *tx)
@@ -367,20 +355,25 @@ pub(super) async fn revoke_user(
     user_id: &str,
     keep: Option<&str>,
 ) -> Result<Vec<String>, WriteError> {
+    // Sessions before tokens, as everywhere, and by id.
+    let ended = sqlx::query_scalar(
+        "UPDATE user_sessions s SET revoked_at = now()
+         FROM (SELECT id FROM user_sessions
+               WHERE user_id = $1 AND revoked_at IS NULL AND id IS DISTINCT FROM $2
+               ORDER BY id FOR NO KEY UPDATE) i
+         WHERE s.id = i.id RETURNING s.id",
+    )
+    .bind(user_id)
+    .bind(keep)
+    .fetch_all(&mut *tx)
+    .await?;
     sqlx::query(
         "UPDATE refresh_tokens SET revoked_at = now()
          WHERE user_id = $1 AND revoked_at IS NULL AND session_id IS DISTINCT FROM $2",
     )
     .bind(user_id)
     .bind(keep)
-    .execute(&mut *tx)
+    .execute(tx)
     .await?;
-    Ok(sqlx::query_scalar(
-        "UPDATE user_sessions SET revoked_at = now()
-         WHERE user_id = $1 AND revoked_at IS NULL AND id IS DISTINCT FROM $2 RETURNING id",
-    )
-    .bind(user_id)
-    .bind(keep)
-    .fetch_all(tx)
-    .await?)
+    Ok(ended)
 }

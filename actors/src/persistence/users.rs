@@ -13,10 +13,7 @@ use super::words::{Plan, Role};
 
 /// An account, as stored. Not serialisable on purpose: the edge chooses what it shows.
 #[derive(Debug, Clone, FromRow)]
-#[allow(
-    missing_docs,
-    reason = "the columns are described in migrations/0001_people.sql"
-)]
+#[allow(missing_docs, reason = "the columns are described in migrations/0001_people.sql")]
 pub struct User {
     pub id: String,
     pub email: String,
@@ -51,10 +48,7 @@ impl User {
 /// # Errors
 /// `Unavailable` while the database is away.
 pub async fn by_id(pool: &PgPool, id: &str) -> Result<Option<User>, ReadError> {
-    Ok(sqlx::query_as("SELECT * FROM users WHERE id = $1")
-        .bind(id)
-        .fetch_optional(pool)
-        .await?)
+    Ok(sqlx::query_as("SELECT * FROM users WHERE id = $1").bind(id).fetch_optional(pool).await?)
 }
 
 /// The account with that user name or address, in any case.
@@ -63,12 +57,10 @@ pub async fn by_id(pool: &PgPool, id: &str) -> Result<Option<User>, ReadError> {
 /// `Unavailable` while the database is away.
 pub async fn by_username_or_email(pool: &PgPool, login: &str) -> Result<Option<User>, ReadError> {
     // A user name cannot hold an @, so at most one row answers to either.
-    Ok(
-        sqlx::query_as("SELECT * FROM users WHERE username = $1 OR email = $1 LIMIT 1")
-            .bind(login.to_lowercase())
-            .fetch_optional(pool)
-            .await?,
-    )
+    Ok(sqlx::query_as("SELECT * FROM users WHERE username = $1 OR email = $1 LIMIT 1")
+        .bind(login.to_lowercase())
+        .fetch_optional(pool)
+        .await?)
 }
 
 /// The account linked with that Google account.
@@ -228,12 +220,10 @@ impl Write for UnlockUser {
     type Output = ();
 
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<(), WriteError> {
-        sqlx::query(
-            "UPDATE users SET failed_login_attempts = 0, account_locked_until = NULL WHERE id = $1",
-        )
-        .bind(self.user_id)
-        .execute(&mut **tx)
-        .await?;
+        sqlx::query("UPDATE users SET failed_login_attempts = 0, account_locked_until = NULL WHERE id = $1")
+            .bind(self.user_id)
+            .execute(&mut **tx)
+            .await?;
         Ok(())
     }
 }

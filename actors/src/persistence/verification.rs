@@ -118,11 +118,8 @@ impl Write for UseVerification {
             Proof::Link(token) => (BY_LINK, token.as_str()),
             Proof::Code { user_id, .. } => (BY_USER, user_id.as_str()),
         };
-        let open: Option<Open> = sqlx::query_as(query)
-            .bind(key)
-            .bind(self.purpose)
-            .fetch_optional(&mut **tx)
-            .await?;
+        let open: Option<Open> =
+            sqlx::query_as(query).bind(key).bind(self.purpose).fetch_optional(&mut **tx).await?;
         let Some(open) = open else {
             return Ok(Verification::Rejected);
         };
@@ -131,12 +128,10 @@ impl Write for UseVerification {
                 return Ok(Verification::Exhausted);
             }
             if open.code.as_ref() != Some(code) {
-                sqlx::query(
-                    "UPDATE email_verification_tokens SET attempts = attempts + 1 WHERE id = $1",
-                )
-                .bind(&open.id)
-                .execute(&mut **tx)
-                .await?;
+                sqlx::query("UPDATE email_verification_tokens SET attempts = attempts + 1 WHERE id = $1")
+                    .bind(&open.id)
+                    .execute(&mut **tx)
+                    .await?;
                 return Ok(Verification::Rejected);
             }
         }
@@ -145,14 +140,8 @@ impl Write for UseVerification {
             .execute(&mut **tx)
             .await?;
         if self.purpose == VerificationPurpose::VerifyEmail {
-            MarkVerified {
-                user_id: open.user_id.clone(),
-            }
-            .apply(tx)
-            .await?;
+            MarkVerified { user_id: open.user_id.clone() }.apply(tx).await?;
         }
-        Ok(Verification::Accepted {
-            user_id: open.user_id,
-        })
+        Ok(Verification::Accepted { user_id: open.user_id })
     }
 }

@@ -226,10 +226,7 @@ mod tests {
 
     #[test]
     fn words_are_read_in_both_dialects_and_written_in_one() {
-        assert_eq!(
-            "programming_language".parse(),
-            Ok(TemplateCategory::ProgrammingLanguage)
-        );
+        assert_eq!("programming_language".parse(), Ok(TemplateCategory::ProgrammingLanguage));
         assert_eq!("RUNNING".parse(), Ok(EnvironmentStatus::Running));
         assert!("STARTING".parse::<EnvironmentStatus>().is_err());
         assert_eq!(serde_json::to_string(&Plan::Free).unwrap(), "\"FREE\"");

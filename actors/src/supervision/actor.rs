@@ -45,7 +45,7 @@ pub trait Behavior: Send + Sized + 'static {
     fn handle(&mut self, context: &Context<Self>, message: Self::Message) -> Result<(), Failure>;
 
     /// Hears that a child ended. An actor without children has nothing to do.
-    fn child_exited(&mut self, _context: &Context<Self>, _exit: ChildExit) {}
+    fn child_exited(&mut self, _context: &Context<Self>, _exit: &ChildExit) {}
 
     /// The pause before a child's restart is over.
     fn restart_due(&mut self, _context: &Context<Self>, _child: &ActorPath) {}
@@ -175,7 +175,7 @@ impl<B: Behavior> Actor for Runner<B> {
             _ => return Ok(()),
         };
         running.step(|behavior, context| {
-            behavior.child_exited(context, exit);
+            behavior.child_exited(context, &exit);
             Ok(())
         })?;
         Ok(())

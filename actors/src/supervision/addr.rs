@@ -69,10 +69,6 @@ impl<M: Send + 'static> Addr<M> {
         *self.shared.actor.write() = actor;
     }
 
-    pub(super) fn actor(&self) -> Option<ActorRef<Envelope<M>>> {
-        self.shared.actor.read().clone()
-    }
-
     /// Which actor this is.
     #[must_use]
     pub fn path(&self) -> &ActorPath {
@@ -90,6 +86,20 @@ impl<M: Send + 'static> Addr<M> {
     /// When the actor does not run.
     pub fn cast(&self, message: M) -> Result<(), Down> {
         self.send(Envelope::Message(message))
+    }
+
+    /// As [`Addr::cast`], but gives the message back when the actor does not run.
+    ///
+    /// # Errors
+    /// The message.
+    pub fn offer(&self, message: M) -> Result<(), M> {
+        if self.is_up() {
+            // Between the look and the send it may fail: then the message is lost with its
+            // mailbox, as any queued one is.
+            let _ = self.cast(message);
+            return Ok(());
+        }
+        Err(message)
     }
 
     pub(super) fn send(&self, envelope: Envelope<M>) -> Result<(), Down> {

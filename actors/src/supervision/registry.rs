@@ -201,6 +201,13 @@ impl Registry {
         self.actors.get(path)?.addr.downcast_ref::<Addr<M>>().cloned()
     }
 
+    /// The addresses of all actors of a kind that takes messages of type `M`.
+    #[must_use]
+    pub fn find_all<M: Send + 'static>(&self, kind: Kind) -> Vec<Addr<M>> {
+        let of_kind = self.actors.iter().filter(|entry| entry.key().kind() == kind);
+        of_kind.filter_map(|entry| entry.addr.downcast_ref::<Addr<M>>().cloned()).collect()
+    }
+
     /// Every actor, parents before children.
     #[must_use]
     pub fn snapshot(&self) -> Vec<ActorSnapshot> {

@@ -96,6 +96,11 @@ impl<K: Hash + Eq + Clone, C: Behavior> Supervisor<K, C> {
         self.children.get(key).map(|child| &child.addr)
     }
 
+    /// The child under `key`, unless it was given up.
+    pub fn running(&self, key: &K) -> Option<&Addr<C::Message>> {
+        self.children.get(key).filter(|child| !child.given_up).map(|child| &child.addr)
+    }
+
     /// All children.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &Addr<C::Message>)> {
         self.children.iter().map(|(key, child)| (key, &child.addr))
@@ -115,13 +120,13 @@ impl<K: Hash + Eq + Clone, C: Behavior> Supervisor<K, C> {
     }
 
     /// Takes note of an exit; `None` when it was none of these children.
-    pub fn exited<P: Behavior>(&mut self, parent: &Context<P>, exit: ChildExit) -> Option<Outcome<K>> {
+    pub fn exited<P: Behavior>(&mut self, parent: &Context<P>, exit: &ChildExit) -> Option<Outcome<K>> {
         let key = self.children.iter().find(|(_, child)| child.running == Some(exit.id))?.0.clone();
         let child = self.children.get_mut(&key)?;
         child.running = None;
         child.addr.set(None);
         parent.registry.remove_below(child.addr.path());
-        let Some(failure) = exit.failure else {
+        let Some(failure) = exit.failure.clone() else {
             parent.registry.remove(child.addr.path());
             self.children.remove(&key);
             return Some(Outcome::Stopped(key));

@@ -1,6 +1,7 @@
 //! The terminal actor: owns a session's hub and its channel.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use devpocket_protocol::Size;
 use devpocket_protocol::client::Exit;
@@ -18,6 +19,8 @@ pub enum TerminalMessage {
     Hub(Reply<Arc<Hub>>),
     /// The environment is on its way to running, or it runs.
     EnvironmentStarting(bool),
+    /// The session ended with its environment.
+    End(Exit),
     /// End the connection of every client.
     Kick(Kick),
     /// Change whose size the session has.
@@ -33,12 +36,11 @@ pub struct TerminalArgs {
     pub session: SessionName,
     /// Its size, if it is made by this.
     pub size: Size,
-    /// Whether the agent may make it.
-    pub create: bool,
+    /// Whether the agent has made it: only then is it not made again, so that a session that
+    /// ended with its environment is not silently replaced by an empty one.
+    pub made: Arc<AtomicBool>,
     /// Where its environment runs.
     pub runtime: Arc<dyn Runtime>,
-    /// Whom to tell that the agent has the session, so that a restart does not make another.
-    pub on_open: Arc<dyn Fn() + Send + Sync>,
     /// Whom to tell how the session ended.
     pub on_end: Arc<dyn Fn(&Exit) + Send + Sync>,
 }
@@ -57,10 +59,10 @@ impl Behavior for Terminal {
         let hub = Hub::new(args.session, args.size);
         let gauges = Arc::clone(&hub);
         context.me.show(move || (gauges.state_word(), gauges.gauges()));
-        let connector = Connector { runtime: args.runtime, create: args.create };
+        let connector = Connector { runtime: args.runtime, made: args.made };
         let (shared, me) = (Arc::clone(&hub), context.me.clone());
         let channel = TaskGuard::spawn(async move {
-            channel::run(shared, connector, || (args.on_open)(), |exit| (args.on_end)(exit)).await;
+            channel::run(shared, connector, |exit| (args.on_end)(exit)).await;
             let _ = me.cast(TerminalMessage::Finished);
         });
         Ok(Self { hub, _channel: channel })
@@ -70,6 +72,7 @@ impl Behavior for Terminal {
         match message {
             TerminalMessage::Hub(reply) => reply.send(Arc::clone(&self.hub)),
             TerminalMessage::EnvironmentStarting(starting) => self.hub.set_environment_starting(starting),
+            TerminalMessage::End(exit) => self.hub.ended(exit),
             TerminalMessage::Kick(kick) => self.hub.kick_all(kick),
             TerminalMessage::SetSizePolicy(policy) => self.hub.set_size_policy(policy),
             TerminalMessage::Finished => context.stop(),

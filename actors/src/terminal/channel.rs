@@ -6,7 +6,7 @@
 //! resizes and heartbeats.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use devpocket_protocol::agent::{
@@ -46,9 +46,8 @@ const LINGER: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub(super) struct Connector {
     pub(super) runtime: Arc<dyn Runtime>,
-    /// Whether the agent may make the session: false once it was made, so that a session that
-    /// ended with its environment is not silently replaced by an empty one.
-    pub(super) create: bool,
+    /// Whether the agent has made the session.
+    pub(super) made: Arc<AtomicBool>,
 }
 
 enum Broken {
@@ -65,8 +64,8 @@ impl<E: std::error::Error> From<E> for Broken {
 }
 
 /// Keeps a channel open until the session has ended and its clients have read to the end.
-/// `on_end` is told of the end at once, `on_open` of the first channel.
-pub(super) async fn run(hub: Arc<Hub>, mut connector: Connector, on_open: impl Fn(), on_end: impl Fn(&Exit)) {
+/// `on_end` is told at once how the session ended, if the channel tells so.
+pub(super) async fn run(hub: Arc<Hub>, connector: Connector, on_end: impl Fn(&Exit)) {
     let mut attempt = 0;
     loop {
         let broken = match open(&hub, &connector).await {
@@ -75,8 +74,7 @@ pub(super) async fn run(hub: Arc<Hub>, mut connector: Connector, on_open: impl F
                     tracing::info!(session = hub.session().id, attempt, "channel to the agent is open again");
                 }
                 attempt = 0;
-                connector.create = false;
-                on_open();
+                connector.made.store(true, Ordering::Relaxed);
                 hub.connected(&welcome);
                 let broken = serve(&hub, stream, frames, &on_end).await;
                 hub.disconnected();
@@ -124,7 +122,7 @@ async fn open(hub: &Hub, connector: &Connector) -> Result<(BoxStream, FrameReade
             id: hub.session().id.clone(),
             name: hub.session().name.clone(),
             size: hub.size(),
-            create: connector.create,
+            create: !connector.made.load(Ordering::Relaxed),
             from: hub.resume_from(),
             backfill: RING_LIMIT as u64,
         });

@@ -28,8 +28,8 @@ pub const JOB_LIMIT: Duration = Duration::from_secs(5);
 /// something although it "failed" (a counted wrong password, a revoked family of tokens)
 /// says so in its `Output`.
 ///
-/// Locks are taken in one order everywhere: users, environments, terminal sessions; and by
-/// id within a table.
+/// Locks are taken in one order everywhere: users, their sign-ins, refresh tokens, templates,
+/// environments, terminal sessions; and by id within a table.
 pub trait Write: Send + 'static {
     /// What the caller gets.
     type Output: Send + 'static;
@@ -51,9 +51,7 @@ struct Claim(AtomicU8);
 
 impl Claim {
     fn take(&self, as_state: u8) -> bool {
-        self.0
-            .compare_exchange(WAITING, as_state, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        self.0.compare_exchange(WAITING, as_state, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// The caller's: true when the job will never start.
@@ -114,9 +112,7 @@ pub struct Job {
 
 impl std::fmt::Debug for Job {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Job")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Job").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -157,14 +153,7 @@ impl Job {
             queued_at,
             _permit: permit,
         };
-        (
-            job,
-            Ticket {
-                answer: receiver,
-                claim,
-                start_by: queued_at + START_LIMIT,
-            },
-        )
+        (job, Ticket { answer: receiver, claim, start_by: queued_at + START_LIMIT })
     }
 
     /// The command's type name.

@@ -206,17 +206,9 @@ impl LateQueue {
     /// Takes an item. Returns how many had to go for it.
     pub(super) fn push(&mut self, item: Late) -> u64 {
         match item {
-            Late::Activity { environment_id, at } => {
-                self.touch(Touch::Environment(environment_id), at)
-            }
-            Late::TerminalActivity { terminal_id, at } => {
-                self.touch(Touch::Terminal(terminal_id), at)
-            }
-            Late::UserSeen {
-                user_id,
-                session_id,
-                at,
-            } => {
+            Late::Activity { environment_id, at } => self.touch(Touch::Environment(environment_id), at),
+            Late::TerminalActivity { terminal_id, at } => self.touch(Touch::Terminal(terminal_id), at),
+            Late::UserSeen { user_id, session_id, at } => {
                 let dropped = session_id.map_or(0, |id| self.touch(Touch::UserSession(id), at));
                 dropped + self.touch(Touch::User(user_id), at)
             }
@@ -277,10 +269,7 @@ impl LateQueue {
 
     /// When the next batch is due: `None` while there is nothing to write.
     pub(super) fn due(&self, draining: bool) -> Option<Instant> {
-        if self.in_flight.is_some()
-            || (draining && self.waiting() > 0)
-            || self.waiting() >= FLUSH_ITEMS
-        {
+        if self.in_flight.is_some() || (draining && self.waiting() > 0) || self.waiting() >= FLUSH_ITEMS {
             return Some(Instant::now());
         }
         self.waiting_since.map(|since| since + FLUSH_AFTER)
@@ -294,10 +283,7 @@ impl LateQueue {
         let count = self.rows.len().min(BATCH_ROWS);
         let mut touches: Vec<_> = self.touches.drain().collect();
         touches.sort_by(|a, b| a.0.cmp(&b.0));
-        let batch = Arc::new(Batch {
-            touches,
-            rows: self.rows.drain(..count).collect(),
-        });
+        let batch = Arc::new(Batch { touches, rows: self.rows.drain(..count).collect() });
         self.waiting_since = (!self.rows.is_empty()).then(Instant::now);
         self.in_flight = Some(Arc::clone(&batch));
         batch
@@ -314,10 +300,9 @@ fn without_nul(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(text.replace('\0', "")),
         Value::Array(items) => Value::Array(items.into_iter().map(without_nul).collect()),
-        Value::Object(entries) => entries
-            .into_iter()
-            .map(|(key, value)| (key.replace('\0', ""), without_nul(value)))
-            .collect(),
+        Value::Object(entries) => {
+            entries.into_iter().map(|(key, value)| (key.replace('\0', ""), without_nul(value))).collect()
+        }
         other => other,
     }
 }
@@ -336,27 +321,19 @@ mod tests {
         let now = Utc::now();
         for seconds in [0, 5, 2] {
             let at = now + chrono::TimeDelta::seconds(seconds);
-            queue.push(Late::Activity {
-                environment_id: "e".into(),
-                at,
-            });
+            queue.push(Late::Activity { environment_id: "e".into(), at });
         }
         let batch = queue.take();
         assert_eq!(
             batch.touches,
-            vec![(
-                Touch::Environment("e".into()),
-                now + chrono::TimeDelta::seconds(5)
-            )]
+            vec![(Touch::Environment("e".into()), now + chrono::TimeDelta::seconds(5))]
         );
     }
 
     #[test]
     fn the_oldest_go_when_the_backlog_is_full() {
         let mut queue = LateQueue::default();
-        let dropped: u64 = (0..LATE_BACKLOG + 3)
-            .map(|n| queue.push(line(&n.to_string())))
-            .sum();
+        let dropped: u64 = (0..LATE_BACKLOG + 3).map(|n| queue.push(line(&n.to_string()))).sum();
         assert_eq!((dropped, queue.len()), (3, LATE_BACKLOG));
         let batch = queue.take();
         assert!(matches!(&batch.rows[0], Row::Log(line) if line.message == "3"));

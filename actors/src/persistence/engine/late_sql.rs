@@ -38,14 +38,8 @@ pub(super) async fn write_salvaging(pool: &PgPool, batch: &Batch) -> Result<u64,
     let singles = batch
         .touches
         .iter()
-        .map(|touch| Batch {
-            touches: vec![touch.clone()],
-            rows: Vec::new(),
-        })
-        .chain(batch.rows.iter().map(|row| Batch {
-            touches: Vec::new(),
-            rows: vec![row.clone()],
-        }));
+        .map(|touch| Batch { touches: vec![touch.clone()], rows: Vec::new() })
+        .chain(batch.rows.iter().map(|row| Batch { touches: Vec::new(), rows: vec![row.clone()] }));
     for single in singles {
         match write(pool, &single).await {
             Ok(()) => {}
@@ -65,11 +59,7 @@ async fn touch(tx: &mut PgConnection, batch: &Batch) -> Result<(), WriteError> {
     let kinds: [(Pick, &'static str); 4] = [
         (
             |touch| {
-                if let Touch::User(id) = touch {
-                    Some(id)
-                } else {
-                    None
-                }
+                if let Touch::User(id) = touch { Some(id) } else { None }
             },
             "UPDATE users u SET last_seen_at = i.at
              FROM (SELECT u.id, n.at FROM UNNEST($1::text[], $2::timestamptz[]) AS n (id, at)
@@ -78,11 +68,7 @@ async fn touch(tx: &mut PgConnection, batch: &Batch) -> Result<(), WriteError> {
         ),
         (
             |touch| {
-                if let Touch::UserSession(id) = touch {
-                    Some(id)
-                } else {
-                    None
-                }
+                if let Touch::UserSession(id) = touch { Some(id) } else { None }
             },
             "UPDATE user_sessions s SET last_seen_at = i.at
              FROM (SELECT s.id, n.at FROM UNNEST($1::text[], $2::timestamptz[]) AS n (id, at)
@@ -91,11 +77,7 @@ async fn touch(tx: &mut PgConnection, batch: &Batch) -> Result<(), WriteError> {
         ),
         (
             |touch| {
-                if let Touch::Environment(id) = touch {
-                    Some(id)
-                } else {
-                    None
-                }
+                if let Touch::Environment(id) = touch { Some(id) } else { None }
             },
             "UPDATE environments e SET last_activity_at = i.at
              FROM (SELECT e.id, n.at FROM UNNEST($1::text[], $2::timestamptz[]) AS n (id, at)
@@ -104,11 +86,7 @@ async fn touch(tx: &mut PgConnection, batch: &Batch) -> Result<(), WriteError> {
         ),
         (
             |touch| {
-                if let Touch::Terminal(id) = touch {
-                    Some(id)
-                } else {
-                    None
-                }
+                if let Touch::Terminal(id) = touch { Some(id) } else { None }
             },
             "UPDATE terminal_sessions t SET last_activity_at = i.at
              FROM (SELECT t.id, n.at FROM UNNEST($1::text[], $2::timestamptz[]) AS n (id, at)
@@ -117,17 +95,10 @@ async fn touch(tx: &mut PgConnection, batch: &Batch) -> Result<(), WriteError> {
         ),
     ];
     for (pick, statement) in kinds {
-        let (ids, times): (Vec<&String>, Vec<_>) = batch
-            .touches
-            .iter()
-            .filter_map(|(touch, at)| pick(touch).map(|id| (id, *at)))
-            .unzip();
+        let (ids, times): (Vec<&String>, Vec<_>) =
+            batch.touches.iter().filter_map(|(touch, at)| pick(touch).map(|id| (id, *at))).unzip();
         if !ids.is_empty() {
-            sqlx::query(statement)
-                .bind(ids)
-                .bind(times)
-                .execute(&mut *tx)
-                .await?;
+            sqlx::query(statement).bind(ids).bind(times).execute(&mut *tx).await?;
         }
     }
     Ok(())

@@ -220,9 +220,7 @@ impl EngineHandle {
 
     /// A place among the waiting durable writes.
     pub(super) fn permit(&self) -> Result<OwnedSemaphorePermit, WriteError> {
-        Arc::clone(&self.shared.permits)
-            .try_acquire_owned()
-            .map_err(|_| WriteError::Overloaded)
+        Arc::clone(&self.shared.permits).try_acquire_owned().map_err(|_| WriteError::Overloaded)
     }
 
     /// The pool, for reads.
@@ -291,9 +289,7 @@ impl Shared {
         if dropped == 0 {
             return;
         }
-        self.counters
-            .late_dropped
-            .fetch_add(dropped, Ordering::Relaxed);
+        self.counters.late_dropped.fetch_add(dropped, Ordering::Relaxed);
         if self.counters.dropping.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::warn!(
                 limit = LATE_BACKLOG,

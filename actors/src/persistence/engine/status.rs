@@ -50,12 +50,7 @@ impl ObservedStatus {
     pub fn now(environment_id: String, status: EnvironmentStatus, reason: Option<String>) -> Self {
         // Postgres text holds no NUL; one in a container's last words must not wedge the lane.
         let reason = reason.map(|text| text.replace('\0', ""));
-        Self {
-            environment_id,
-            status,
-            reason,
-            sequence: next_sequence(),
-        }
+        Self { environment_id, status, reason, sequence: next_sequence() }
     }
 }
 
@@ -87,11 +82,7 @@ impl StatusQueue {
     /// Forgets what has landed, but not what replaced it meanwhile.
     pub(super) fn landed(&mut self, batch: &[ObservedStatus]) {
         for done in batch {
-            if self
-                .0
-                .get(&done.environment_id)
-                .is_some_and(|now| now.sequence == done.sequence)
-            {
+            if self.0.get(&done.environment_id).is_some_and(|now| now.sequence == done.sequence) {
                 self.0.remove(&done.environment_id);
             }
         }

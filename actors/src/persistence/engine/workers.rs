@@ -43,7 +43,7 @@ pub(super) async fn durable(shared: Arc<Shared>) {
         };
         let name = job.name();
         if let Some(result) = job.run(&shared.pool).await {
-            shared.note(result.as_ref().map(|()| ()));
+            shared.note(result.as_ref().copied());
             let counter = match &result {
                 Ok(()) => &shared.counters.durable_done,
                 Err(error) => {
@@ -64,8 +64,7 @@ pub(super) async fn late(shared: Arc<Shared>) {
         let batch = shared.late.lock().take();
         let mut backoff = Backoff::new();
         let refused = loop {
-            let attempt =
-                tokio::time::timeout(BATCH_LIMIT, late_sql::write(&shared.pool, &batch)).await;
+            let attempt = tokio::time::timeout(BATCH_LIMIT, late_sql::write(&shared.pool, &batch)).await;
             let error = match attempt {
                 Ok(Ok(())) => break 0,
                 Ok(Err(error)) => error,
@@ -82,25 +81,16 @@ pub(super) async fn late(shared: Arc<Shared>) {
         };
         shared.note(Ok(()));
         shared.late.lock().landed();
-        shared
-            .counters
-            .late_refused
-            .fetch_add(refused, Ordering::Relaxed);
+        shared.counters.late_refused.fetch_add(refused, Ordering::Relaxed);
         let written = (batch.len() as u64).saturating_sub(refused);
-        shared
-            .counters
-            .late_written
-            .fetch_add(written, Ordering::Relaxed);
+        shared.counters.late_written.fetch_add(written, Ordering::Relaxed);
         shared.progress.notify_waiters();
     }
 }
 
 async fn wait_until_due(shared: &Shared) {
     loop {
-        let due = shared
-            .late
-            .lock()
-            .due(shared.draining.load(Ordering::Acquire));
+        let due = shared.late.lock().due(shared.draining.load(Ordering::Acquire));
         match due {
             None => shared.late_ready.notified().await,
             Some(due) if due <= tokio::time::Instant::now() => return,

@@ -9,9 +9,7 @@ use crate::persistence::error::WriteError;
 use crate::persistence::secrets::Variables;
 use crate::persistence::words::{DesiredState, EnvironmentStatus};
 
-const GONE: WriteError = WriteError::NotFound {
-    what: "environment",
-};
+const GONE: WriteError = WriteError::NotFound { what: "environment" };
 
 /// What to do with an environment's variables.
 #[derive(Debug, Clone)]
@@ -123,18 +121,11 @@ impl Write for SetDesired {
         if let Some(row) = row {
             return Ok(row);
         }
-        let exists: bool =
-            sqlx::query_scalar("SELECT EXISTS (SELECT FROM environments WHERE id = $1)")
-                .bind(self.id)
-                .fetch_one(&mut **tx)
-                .await?;
-        Err(if exists {
-            WriteError::Refused {
-                why: "the environment is terminated",
-            }
-        } else {
-            GONE
-        })
+        let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM environments WHERE id = $1)")
+            .bind(self.id)
+            .fetch_one(&mut **tx)
+            .await?;
+        Err(if exists { WriteError::Refused { why: "the environment is terminated" } } else { GONE })
     }
 }
 

@@ -60,13 +60,11 @@ impl Write for CreateEnvironment {
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<Environment, WriteError> {
         // The owner's row is the lock: of two requests of one person the second counts after
         // the first was committed. Requests of different people do not meet.
-        sqlx::query_scalar::<_, String>(
-            "SELECT id FROM users WHERE id = $1 AND is_active FOR NO KEY UPDATE",
-        )
-        .bind(&self.user_id)
-        .fetch_optional(&mut **tx)
-        .await?
-        .ok_or(WriteError::NotFound { what: "user" })?;
+        sqlx::query_scalar::<_, String>("SELECT id FROM users WHERE id = $1 AND is_active FOR NO KEY UPDATE")
+            .bind(&self.user_id)
+            .fetch_optional(&mut **tx)
+            .await?
+            .ok_or(WriteError::NotFound { what: "user" })?;
         let (live, taken): (i64, bool) = sqlx::query_as(
             "SELECT count(*), COALESCE(bool_or(name = $2), false)
              FROM environments WHERE user_id = $1 AND status <> 'TERMINATED'",
@@ -79,9 +77,7 @@ impl Write for CreateEnvironment {
             return Err(WriteError::LimitReached { limit: self.limit });
         }
         if taken {
-            return Err(WriteError::Conflict {
-                constraint: NAME_TAKEN.to_owned(),
-            });
+            return Err(WriteError::Conflict { constraint: NAME_TAKEN.to_owned() });
         }
         let basis: Basis = sqlx::query_as(
             "UPDATE templates SET usage_count = usage_count + 1
@@ -140,9 +136,7 @@ impl CreateEnvironment {
         .await?;
         match picked {
             Some((id, true)) => Ok(id),
-            Some((_, false)) => Err(WriteError::Refused {
-                why: "the cluster is full",
-            }),
+            Some((_, false)) => Err(WriteError::Refused { why: "the cluster is full" }),
             None => Err(WriteError::NotFound { what: "cluster" }),
         }
     }

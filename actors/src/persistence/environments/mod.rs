@@ -12,8 +12,8 @@ use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
 pub use self::changes::{
-    MarkTerminated, RecordInstallCompleted, RecordRecovery, SetDesired, SetRuntimeFacts,
-    UpdateEnvironment, VariableChange,
+    MarkTerminated, RecordInstallCompleted, RecordRecovery, SetDesired, SetRuntimeFacts, UpdateEnvironment,
+    VariableChange,
 };
 pub use self::create::{CreateEnvironment, NAME_TAKEN};
 pub use self::reads::{
@@ -25,10 +25,7 @@ use super::words::{DesiredState, EnvironmentStatus, TemplateCategory};
 
 /// An environment.
 #[derive(Debug, Clone, FromRow)]
-#[allow(
-    missing_docs,
-    reason = "the columns are described in migrations/0002_environments.sql"
-)]
+#[allow(missing_docs, reason = "the columns are described in migrations/0002_environments.sql")]
 pub struct Environment {
     pub id: String,
     pub name: String,

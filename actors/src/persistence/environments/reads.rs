@@ -77,10 +77,7 @@ pub async fn list(
 /// # Errors
 /// `Unavailable` while the database is away.
 pub async fn by_id(pool: &PgPool, id: &str) -> Result<Option<EnvironmentView>, ReadError> {
-    Ok(sqlx::query_as(view!("WHERE e.id = $1"))
-        .bind(id)
-        .fetch_optional(pool)
-        .await?)
+    Ok(sqlx::query_as(view!("WHERE e.id = $1")).bind(id).fetch_optional(pool).await?)
 }
 
 /// Every environment that is not terminated, by owner: what a starting server looks after.
@@ -118,12 +115,10 @@ pub async fn list_on_cluster(
 /// # Errors
 /// `Unavailable` while the database is away.
 pub async fn count_live(pool: &PgPool, user_id: &str) -> Result<i64, ReadError> {
-    Ok(sqlx::query_scalar(
-        "SELECT count(*) FROM environments WHERE user_id = $1 AND status <> 'TERMINATED'",
-    )
-    .bind(user_id)
-    .fetch_one(pool)
-    .await?)
+    Ok(sqlx::query_scalar("SELECT count(*) FROM environments WHERE user_id = $1 AND status <> 'TERMINATED'")
+        .bind(user_id)
+        .fetch_one(pool)
+        .await?)
 }
 
 /// The same by status; statuses with none are left out.

@@ -1,0 +1,32 @@
+# DevPocket Server: `make run` on a bare machine builds it and starts it.
+# CARGO_TARGET_DIR is respected. YES=1 installs missing packages without asking.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint fmt bench
+
+help: ## Lists the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## Installs what running and testing need (asks first)
+	@scripts/setup test
+
+run: ## Builds and starts the server with a database of its own: make run ARGS="--listen 127.0.0.1:9000"
+	@scripts/setup run
+	@scripts/run $(ARGS)
+
+test: ## Runs all tests that need no cluster: make test ARGS="-E 'test(name)'"
+	@scripts/setup test
+	@scripts/test $(ARGS)
+
+lint: ## Checks the formatting and runs clippy, warnings are errors
+	cargo fmt --all --check
+	@CARGO_TARGET_DIR="$$(scripts/target-dir)" && export CARGO_TARGET_DIR && \
+		set -x && cargo clippy --workspace --all-targets -- -D warnings
+
+fmt: ## Formats the code
+	cargo fmt --all
+
+bench: ## Runs the benchmarks
+	@CARGO_TARGET_DIR="$$(scripts/target-dir)" && export CARGO_TARGET_DIR && \
+		set -x && cargo bench --workspace $(ARGS)

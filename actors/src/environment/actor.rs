@@ -1,0 +1,427 @@
+//! The environment actor: its messages, its state, and how news changes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use devpocket_protocol::Size;
+use devpocket_protocol::agent::ControlRequest;
+use devpocket_protocol::client::{Exit, ExitReason, HelloEnvironment};
+use parking_lot::RwLock;
+use tokio::time::{Instant, sleep};
+
+use super::EnvironmentError;
+use super::control::News;
+use super::lifecycle::{Change, Lifecycle, LifecycleNews};
+use super::log::InstallLog;
+use super::sessions::{Entry, MAX_SESSIONS, Selector, Sessions};
+use crate::persistence::environments::EnvironmentView;
+use crate::persistence::terminals::{CreateTerminalSession, EndTerminalSession, TerminalSession};
+use crate::persistence::{EnvironmentStatus, Late, Persistence, WriteError, new_id};
+use crate::runtime::Runtime;
+use crate::supervision::{
+    ActorPath, Addr, Behavior, ChildExit, Context, Failure, Kind, Outcome, Reply, RestartPolicy, Supervisor,
+    TaskGuard,
+};
+use crate::terminal::{Kick, SessionName, Terminal, TerminalArgs, TerminalMessage};
+
+/// How many clients may wait for an environment to run.
+const MAX_WAITING: usize = 64;
+
+/// How often the actor looks whether it is still needed, and measures.
+const TICK: Duration = Duration::from_secs(60);
+
+/// After how long without use the actor stops; it is made again on demand.
+const IDLE: Duration = Duration::from_secs(15 * 60);
+
+/// Where the answer to [`EnvironmentMessage::Open`] goes.
+pub type OpenReply = Reply<Result<OpenTerminal, EnvironmentError>>;
+
+/// What an environment actor can be told.
+pub enum EnvironmentMessage {
+    /// Change what is wanted. Answered when that is written, with the status then shown.
+    Change(Change, Reply<Result<EnvironmentStatus, EnvironmentError>>),
+    /// Find or make a terminal session.
+    Open(Selector, Size, OpenReply),
+    /// End a terminal session.
+    EndSession(Selector, Reply<Result<(), EnvironmentError>>),
+    /// The install log, to follow.
+    InstallLog(Reply<Result<Arc<InstallLog>, EnvironmentError>>),
+    /// The row was changed: name, description, variables, resources.
+    Refreshed(Box<EnvironmentView>),
+    /// End the connections of all clients.
+    Kick(Kick),
+    /// From the actor's own tasks; nobody else can make one.
+    Own(OwnNews),
+}
+
+/// What the actor's own tasks tell it.
+pub struct OwnNews(pub(super) EnvironmentNews);
+
+pub(super) enum EnvironmentNews {
+    Lifecycle(LifecycleNews),
+    SessionCreated(String, Result<TerminalSession, WriteError>),
+    SessionEnded(String, Exit),
+    Tick,
+}
+
+impl From<EnvironmentNews> for EnvironmentMessage {
+    fn from(news: EnvironmentNews) -> Self {
+        Self::Own(OwnNews(news))
+    }
+}
+
+/// A terminal session that was found or made.
+#[derive(Debug, Clone)]
+pub struct OpenTerminal {
+    /// Its actor.
+    pub terminal: Addr<TerminalMessage>,
+    /// Its row.
+    pub session: TerminalSession,
+    /// Its environment, as HELLO tells it.
+    pub environment: HelloEnvironment,
+}
+
+/// What Postgres last said of an environment. The actor keeps it here, outside of its own
+/// state, so that it can be restarted while the database is away.
+#[derive(Debug)]
+pub struct Known {
+    /// The environment with its template.
+    pub view: EnvironmentView,
+    /// Its live sessions.
+    pub sessions: Vec<TerminalSession>,
+}
+
+/// What an environment actor starts from.
+#[derive(Clone)]
+pub struct EnvironmentArgs {
+    /// What Postgres last said.
+    pub known: Arc<RwLock<Known>>,
+    /// Where it runs.
+    pub runtime: Arc<dyn Runtime>,
+    /// Where changes are written.
+    pub persistence: Persistence,
+}
+
+/// The state of an environment actor.
+pub struct Environment {
+    args: EnvironmentArgs,
+    id: String,
+    lifecycle: Lifecycle,
+    sessions: Sessions,
+    terminals: Supervisor<String, Terminal>,
+    /// Clients that wait for the environment to run.
+    waiting: Vec<(Selector, Size, OpenReply)>,
+    /// Sessions that are being written, and the clients that wait for them.
+    creating: Vec<(String, Vec<OpenReply>)>,
+    /// Tasks that end by themselves.
+    tasks: Vec<TaskGuard>,
+    last_use: Instant,
+    _ticks: TaskGuard,
+}
+
+impl Behavior for Environment {
+    type Message = EnvironmentMessage;
+    type Args = EnvironmentArgs;
+
+    fn start(context: &Context<Self>, args: EnvironmentArgs) -> Result<Self, Failure> {
+        let (id, sessions) = {
+            let known = args.known.read();
+            (known.view.environment.id.clone(), Sessions::left(known.sessions.clone()))
+        };
+        let me = context.me.clone();
+        let ticks = TaskGuard::spawn(async move {
+            loop {
+                sleep(TICK).await;
+                let _ = me.cast(EnvironmentNews::Tick.into());
+            }
+        });
+        Ok(Self {
+            lifecycle: Lifecycle::start(context.me.clone(), args.clone()),
+            args,
+            id,
+            sessions,
+            terminals: Supervisor::new(RestartPolicy::DEFAULT),
+            waiting: Vec::new(),
+            creating: Vec::new(),
+            tasks: Vec::new(),
+            last_use: Instant::now(),
+            _ticks: ticks,
+        })
+    }
+
+    fn handle(&mut self, context: &Context<Self>, message: EnvironmentMessage) -> Result<(), Failure> {
+        match message {
+            EnvironmentMessage::Change(change, reply) => self.lifecycle.change(change, reply),
+            EnvironmentMessage::Open(selector, size, reply) => self.open(context, selector, size, reply),
+            EnvironmentMessage::EndSession(selector, reply) => reply.send(self.end_session(&selector)),
+            EnvironmentMessage::InstallLog(reply) => reply.send(Ok(self.lifecycle.log())),
+            EnvironmentMessage::Refreshed(view) => self.lifecycle.refresh(*view),
+            EnvironmentMessage::Kick(kick) => self.tell_terminals(|| TerminalMessage::Kick(kick)),
+            EnvironmentMessage::Own(OwnNews(news)) => match news {
+                EnvironmentNews::Lifecycle(news) => self.advance(context, news),
+                EnvironmentNews::SessionCreated(name, result) => self.session_created(context, &name, result),
+                EnvironmentNews::SessionEnded(id, exit) => self.session_ended(&id, &exit),
+                EnvironmentNews::Tick => self.tick(context),
+            },
+        }
+        Ok(())
+    }
+
+    fn child_exited(&mut self, context: &Context<Self>, exit: &ChildExit) {
+        match self.terminals.exited(context, exit) {
+            // Its clients have read to the end, or it was idle: the agent holds the session.
+            Some(Outcome::Stopped(id)) if self.sessions.find(&Selector::Id(id.clone())).is_none() => {
+                self.lifecycle.ask_agent(ControlRequest::ForgetSession { id });
+            }
+            Some(Outcome::Escalated(id, reason)) => {
+                tracing::error!(
+                    environment = self.id,
+                    session = id,
+                    reason,
+                    "a terminal session keeps failing"
+                );
+            }
+            _ => {}
+        }
+    }
+
+    fn restart_due(&mut self, context: &Context<Self>, child: &ActorPath) {
+        self.terminals.restart(context, child);
+    }
+
+    fn state(&self) -> &'static str {
+        self.lifecycle.status().as_str()
+    }
+}
+
+impl Environment {
+    /// Takes news of the lifecycle and tells those whom it concerns.
+    fn advance(&mut self, context: &Context<Self>, news: LifecycleNews) {
+        if let LifecycleNews::Agent(_, News::Sessions(held)) = &news {
+            for id in self.sessions.missing_from(held) {
+                self.session_ended(&id, &Exit::because(ExitReason::EnvironmentGone));
+            }
+            for session in held {
+                if let Some(exit) = &session.exit
+                    && self.terminals.get(&session.id).is_none()
+                {
+                    self.session_ended(&session.id, exit);
+                }
+            }
+            for id in self.sessions.superfluous_in(held) {
+                if self.terminals.get(&id).is_none() {
+                    self.lifecycle.ask_agent(ControlRequest::CloseSession { id: id.clone() });
+                    self.lifecycle.ask_agent(ControlRequest::ForgetSession { id });
+                }
+            }
+        }
+        let before = self.lifecycle.status();
+        self.lifecycle.advance(news);
+        let now = self.lifecycle.status();
+        if now != before {
+            let starting = !matches!(now, EnvironmentStatus::Running | EnvironmentStatus::Error);
+            self.tell_terminals(|| TerminalMessage::EnvironmentStarting(starting));
+        }
+        if self.lifecycle.is_gone() || now == EnvironmentStatus::Stopped {
+            self.end_all_sessions();
+        }
+        if self.lifecycle.is_gone() {
+            self.tell_terminals(|| TerminalMessage::Kick(Kick::EnvironmentDeleted));
+            context.stop();
+        }
+        if !self.waiting.is_empty() && self.lifecycle.can_open() != Ok(false) {
+            for (selector, size, reply) in std::mem::take(&mut self.waiting) {
+                self.open(context, selector, size, reply);
+            }
+        }
+    }
+
+    /// Finds or makes a session; waits for the environment to run if it is on its way.
+    fn open(&mut self, context: &Context<Self>, selector: Selector, size: Size, reply: OpenReply) {
+        self.last_use = Instant::now();
+        match self.lifecycle.can_open() {
+            Err(error) => return reply.send(Err(error)),
+            Ok(false) => {
+                self.waiting.retain(|(_, _, waiting)| !waiting.is_abandoned());
+                if self.waiting.len() >= MAX_WAITING {
+                    let busy = "The environment is starting. Try again shortly.";
+                    return reply.send(Err(EnvironmentError::Unavailable(busy.into())));
+                }
+                return self.waiting.push((selector, size, reply));
+            }
+            Ok(true) => {}
+        }
+        if let Some(entry) = self.sessions.find(&selector).cloned() {
+            self.give_out(context, entry, reply);
+            return;
+        }
+        match selector {
+            Selector::Id(_) => reply.send(Err(EnvironmentError::NoSuchSession)),
+            Selector::Name(name) => self.create_session(context, name, size, reply),
+        }
+    }
+
+    fn create_session(&mut self, context: &Context<Self>, name: String, size: Size, reply: OpenReply) {
+        if let Some((_, waiting)) = self.creating.iter_mut().find(|(creating, _)| *creating == name) {
+            return waiting.push(reply);
+        }
+        if self.sessions.len() + self.creating.len() >= MAX_SESSIONS {
+            let full = format!("The environment has {MAX_SESSIONS} terminal sessions. End one first.");
+            return reply.send(Err(EnvironmentError::Refused(full)));
+        }
+        let write = CreateTerminalSession {
+            id: new_id(),
+            environment_id: self.id.clone(),
+            session_id: new_id(),
+            name: name.clone(),
+            cols: size.cols(),
+            rows: size.rows(),
+            client_info: None,
+        };
+        self.creating.push((name.clone(), vec![reply]));
+        let (persistence, me) = (self.args.persistence.clone(), context.me.clone());
+        self.spawn(async move {
+            let result = persistence.write(write).await;
+            let _ = me.cast(EnvironmentNews::SessionCreated(name, result).into());
+        });
+    }
+
+    fn session_created(
+        &mut self,
+        context: &Context<Self>,
+        name: &str,
+        result: Result<TerminalSession, WriteError>,
+    ) {
+        let waiting: Vec<_> = self.creating.extract_if(.., |(creating, _)| creating == name).collect();
+        let replies = waiting.into_iter().flat_map(|(_, replies)| replies);
+        match result {
+            Ok(row) => {
+                let id = Selector::Id(row.session_id.clone());
+                self.sessions.add(row);
+                self.remember_sessions();
+                for reply in replies {
+                    if let Some(entry) = self.sessions.find(&id).cloned() {
+                        self.give_out(context, entry, reply);
+                    }
+                }
+            }
+            Err(error) => replies.for_each(|reply| reply.send(Err(error.clone().into()))),
+        }
+    }
+
+    /// Gives a client the terminal of a session, started if it is not running.
+    fn give_out(&mut self, context: &Context<Self>, entry: Entry, reply: OpenReply) {
+        let id = entry.row.session_id.clone();
+        let environment = self.hello_environment();
+        let (made, size, session) = (Arc::clone(&entry.made), entry.size(), entry.row.clone());
+        let (runtime, environment_id, me) =
+            (Arc::clone(&self.args.runtime), self.id.clone(), context.me.clone());
+        let args = || TerminalArgs {
+            session: SessionName { id: id.clone(), name: session.name.clone(), environment: environment_id },
+            size,
+            made,
+            runtime,
+            on_end: {
+                let id = id.clone();
+                Arc::new(move |exit: &Exit| {
+                    let news = EnvironmentNews::SessionEnded(id.clone(), exit.clone());
+                    let _ = me.cast(news.into());
+                })
+            },
+        };
+        let path = || ActorPath::of(Kind::Terminal, &id);
+        reply.send(match self.terminals.ensure(context, id.clone(), path, args) {
+            Ok(terminal) => Ok(OpenTerminal { terminal, session: entry.row, environment }),
+            Err(given_up) => {
+                tracing::warn!(session = id, reason = given_up.reason, "a failed session was asked for");
+                let failed =
+                    "This terminal session keeps failing. Try again in a minute, or open another one.";
+                Err(EnvironmentError::Unavailable(failed.into()))
+            }
+        });
+        let activity = Late::Activity { environment_id: self.id.clone(), at: chrono::Utc::now() };
+        self.args.persistence.late(activity);
+    }
+
+    fn hello_environment(&self) -> HelloEnvironment {
+        let known = self.args.known.read();
+        HelloEnvironment {
+            id: self.id.clone(),
+            name: known.view.environment.name.clone(),
+            status: self.lifecycle.status().as_str().to_owned(),
+        }
+    }
+
+    fn end_session(&mut self, selector: &Selector) -> Result<(), EnvironmentError> {
+        let id = self.sessions.find(selector).ok_or(EnvironmentError::NoSuchSession)?.row.session_id.clone();
+        self.lifecycle.ask_agent(ControlRequest::CloseSession { id: id.clone() });
+        let exit = Exit::because(ExitReason::Closed);
+        if let Some(terminal) = self.terminals.get(&id) {
+            // The agent's EXIT, which tells the signal, usually comes first.
+            let _ = terminal.cast(TerminalMessage::End(exit.clone()));
+        }
+        self.session_ended(&id, &exit);
+        Ok(())
+    }
+
+    fn end_all_sessions(&mut self) {
+        let exit = Exit::because(ExitReason::EnvironmentGone);
+        self.tell_terminals(|| TerminalMessage::End(exit.clone()));
+        for entry in self.sessions.drain() {
+            self.write_end(entry.row.id, &exit);
+        }
+        self.remember_sessions();
+    }
+
+    /// Takes a session off the live ones: its name is free from now on.
+    fn session_ended(&mut self, id: &str, exit: &Exit) {
+        if let Some(entry) = self.sessions.remove(id) {
+            tracing::info!(environment = self.id, session = id, reason = ?exit.reason, "session ended");
+            self.remember_sessions();
+            self.write_end(entry.row.id, exit);
+        }
+    }
+
+    /// Writes how a session ended, however long the database is away.
+    fn write_end(&mut self, row: String, exit: &Exit) {
+        let persistence = self.args.persistence.clone();
+        let exit = serde_json::to_value(exit).unwrap_or_default();
+        self.spawn(async move {
+            let write = || EndTerminalSession { id: row.clone(), exit: exit.clone() };
+            while let Err(error) = persistence.write(write()).await {
+                if !error.is_transient() {
+                    return tracing::error!(%error, "the end of a session was not written");
+                }
+                sleep(Duration::from_secs(1)).await;
+            }
+        });
+    }
+
+    fn remember_sessions(&self) {
+        self.args.known.write().sessions = self.sessions.rows();
+    }
+
+    fn tell_terminals(&self, message: impl Fn() -> TerminalMessage) {
+        for (_, terminal) in self.terminals.iter() {
+            // One that is being restarted finds out by itself.
+            let _ = terminal.cast(message());
+        }
+    }
+
+    fn tick(&mut self, context: &Context<Self>) {
+        self.tasks.retain(|task| !task.is_finished());
+        let idle = self.terminals.is_empty() && self.waiting.is_empty() && self.creating.is_empty();
+        if !idle {
+            self.last_use = Instant::now();
+        } else if self.last_use.elapsed() > IDLE && self.lifecycle.is_settled() && self.tasks.is_empty() {
+            context.stop();
+        }
+        self.lifecycle.measure();
+    }
+
+    /// Runs something that ends by itself, at the latest with this actor.
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.retain(|task| !task.is_finished());
+        self.tasks.push(TaskGuard::spawn(task));
+    }
+}

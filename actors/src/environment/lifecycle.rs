@@ -1,0 +1,454 @@
+//! An environment's way between what is wanted and what is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use devpocket_protocol::agent::{ControlRequest, Phase};
+use rand::RngExt;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::EnvironmentError;
+use super::actor::{EnvironmentArgs, EnvironmentMessage, EnvironmentNews};
+use super::control::{self, ControlSender, News};
+use super::log::{InstallLog, LogWriter};
+use super::reconcile::{Situation, Step};
+use super::spec::spec_of;
+use crate::persistence::environments::{EnvironmentView, MarkTerminated, RecordInstallCompleted, SetDesired};
+use crate::persistence::{DesiredState, EnvironmentStatus, Late, Metric, WriteError};
+use crate::runtime::{CALL_LIMIT, Observed, RuntimeError};
+use crate::supervision::policy::{History, Verdict};
+use crate::supervision::{Addr, Reply, RestartPolicy, TaskGuard};
+
+/// How often an environment that keeps going away is started again, before it is left for a
+/// person to look at.
+const STARTS: RestartPolicy = RestartPolicy {
+    first_pause: Duration::ZERO,
+    longest_pause: Duration::from_secs(30),
+    jitter: 0.2,
+    max_restarts: 6,
+    window: Duration::from_secs(120),
+};
+
+/// The pauses before a step that failed is tried again.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A change of what is wanted of an environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Run.
+    Start,
+    /// Stop, and keep the volume.
+    Stop,
+    /// Stop, then run.
+    Restart,
+    /// Remove it with its volume.
+    Delete,
+}
+
+type ChangeReply = Reply<Result<EnvironmentStatus, EnvironmentError>>;
+
+/// What is news to an environment's lifecycle.
+pub(super) enum LifecycleNews {
+    /// A change was written, or not.
+    Changed(Change, Result<Box<crate::persistence::environments::Environment>, WriteError>, ChangeReply),
+    /// What the runtime sees.
+    Observed(Observed),
+    /// A step was taken, or failed.
+    Stepped(Step, Result<(), RuntimeError>),
+    /// The pause before a failed step is tried again is over.
+    RetryDue,
+    /// The agent of this instance told something.
+    Agent(String, News),
+    /// The row of a deleted environment was marked.
+    Marked,
+}
+
+/// The lifecycle of one environment.
+pub(super) struct Lifecycle {
+    me: Addr<EnvironmentMessage>,
+    args: EnvironmentArgs,
+    observed: Option<Observed>,
+    phase: Option<Phase>,
+    restarting: bool,
+    shown: (EnvironmentStatus, Option<String>),
+    /// The step that is being taken, or the pause before it is tried again.
+    step: Option<TaskGuard>,
+    failed_steps: u32,
+    starts: History,
+    instance: Option<Instance>,
+    log: Arc<InstallLog>,
+    /// Those who wait for the environment to be gone.
+    deleting: Vec<ChangeReply>,
+    gone: bool,
+    /// Writes that end by themselves.
+    writes: Vec<TaskGuard>,
+    _watch: TaskGuard,
+}
+
+/// One start of the environment's agent.
+struct Instance {
+    id: String,
+    control: ControlSender,
+    _channel: TaskGuard,
+}
+
+impl Lifecycle {
+    pub(super) fn start(me: Addr<EnvironmentMessage>, args: EnvironmentArgs) -> Self {
+        let (id, shown) = {
+            let known = args.known.read();
+            let row = &known.view.environment;
+            (row.id.clone(), (row.status, row.status_reason.clone()))
+        };
+        let (runtime, watcher) = (Arc::clone(&args.runtime), me.clone());
+        let watch = TaskGuard::spawn(async move {
+            loop {
+                match runtime.watch(&id).await {
+                    Ok(mut seen) => loop {
+                        let observed = seen.borrow_and_update().clone();
+                        tell(&watcher, LifecycleNews::Observed(observed));
+                        if seen.changed().await.is_err() {
+                            break;
+                        }
+                    },
+                    Err(error) => tracing::warn!(environment = id, %error, "an environment can't be watched"),
+                }
+                sleep(FIRST_PAUSE).await;
+            }
+        });
+        Self {
+            me,
+            args,
+            observed: None,
+            phase: None,
+            // A restart that a predecessor did not finish.
+            restarting: shown.0 == EnvironmentStatus::Restarting,
+            shown,
+            step: None,
+            failed_steps: 0,
+            starts: History::default(),
+            instance: None,
+            log: Arc::default(),
+            deleting: Vec::new(),
+            gone: false,
+            writes: Vec::new(),
+            _watch: watch,
+        }
+    }
+
+    pub(super) fn status(&self) -> EnvironmentStatus {
+        self.shown.0
+    }
+
+    pub(super) fn log(&self) -> Arc<InstallLog> {
+        Arc::clone(&self.log)
+    }
+
+    /// Whether it was deleted, and its row says so.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// Whether nothing is under way.
+    pub(super) fn is_settled(&self) -> bool {
+        self.step.is_none() && self.observed.is_some() && self.situation(|now| now.next_step()).is_none()
+    }
+
+    /// Whether terminals can be opened now (`true`) or soon (`false`).
+    pub(super) fn can_open(&self) -> Result<bool, EnvironmentError> {
+        match (self.desired(), &self.observed, &self.shown) {
+            (DesiredState::Terminated, ..) => Err(EnvironmentError::NotFound),
+            (DesiredState::Stopped, ..) => {
+                Err(EnvironmentError::Refused("The environment is stopped. Start it first.".into()))
+            }
+            (_, _, (EnvironmentStatus::Error, reason)) => {
+                let reason = reason.as_deref().unwrap_or("it failed to start");
+                Err(EnvironmentError::Refused(format!("The environment does not run: {reason}")))
+            }
+            (_, Some(Observed::Running { .. }), _) if !self.restarting => Ok(true),
+            _ => Ok(false),
+        }
+    }
+
+    fn desired(&self) -> DesiredState {
+        self.args.known.read().view.environment.desired_state
+    }
+
+    fn id(&self) -> String {
+        self.args.known.read().view.environment.id.clone()
+    }
+
+    fn situation<T>(&self, judge: impl FnOnce(&Situation<'_>) -> T) -> T {
+        let known = self.args.known.read();
+        let row = &known.view.environment;
+        judge(&Situation {
+            desired: row.desired_state,
+            observed: self.observed.as_ref(),
+            phase: self.phase.as_ref(),
+            restarting: self.restarting,
+            installed: row.installation_completed,
+            shown: self.shown.0,
+        })
+    }
+
+    /// Writes a change of what is wanted; `reply` is answered when it is written.
+    pub(super) fn change(&mut self, change: Change, reply: ChangeReply) {
+        use EnvironmentStatus as S;
+        let (desired, status) = match (change, self.desired(), self.shown.0) {
+            (_, DesiredState::Terminated, _) if change == Change::Delete => return self.deleting.push(reply),
+            (_, DesiredState::Terminated, _) => return reply.send(Err(EnvironmentError::NotFound)),
+            (Change::Start, DesiredState::Running, S::Running) => return reply.send(Ok(S::Running)),
+            (Change::Stop, DesiredState::Stopped, S::Stopped) => return reply.send(Ok(S::Stopped)),
+            (Change::Delete, DesiredState::Running, S::Running) => {
+                return reply.send(Err(EnvironmentError::StillRunning));
+            }
+            (Change::Start, ..) => (DesiredState::Running, S::Provisioning),
+            (Change::Stop, ..) => (DesiredState::Stopped, S::Stopping),
+            (Change::Restart, ..) => (DesiredState::Running, S::Restarting),
+            (Change::Delete, ..) => (DesiredState::Terminated, S::Stopping),
+        };
+        let write = SetDesired { id: self.id(), desired, status: Some(status), reason: None };
+        let (persistence, me) = (self.args.persistence.clone(), self.me.clone());
+        self.spawn(async move {
+            let result = persistence.write(write).await.map(Box::new);
+            tell(&me, LifecycleNews::Changed(change, result, reply));
+        });
+    }
+
+    /// The row was changed by somebody else: name, variables, resources.
+    pub(super) fn refresh(&mut self, view: EnvironmentView) {
+        let mut known = self.args.known.write();
+        let desired = known.view.environment.desired_state;
+        known.view = view;
+        // What is wanted changes by `change` alone.
+        known.view.environment.desired_state = desired;
+    }
+
+    /// Takes news, shows the status that follows from it, and takes the next step.
+    pub(super) fn advance(&mut self, news: LifecycleNews) {
+        match news {
+            LifecycleNews::Changed(change, result, reply) => self.changed(change, result, reply),
+            LifecycleNews::Observed(observed) => self.observed(observed),
+            LifecycleNews::Stepped(step, result) => self.stepped(step, result),
+            LifecycleNews::RetryDue => self.step = None,
+            LifecycleNews::Agent(instance, News::Phase(phase)) => {
+                if self.instance.as_ref().is_some_and(|current| current.id == instance) {
+                    self.phase = Some(phase);
+                }
+            }
+            LifecycleNews::Agent(_, News::Sessions(_)) => {}
+            LifecycleNews::Marked => {
+                self.gone = true;
+                self.shown = (EnvironmentStatus::Terminated, None);
+                self.deleting.drain(..).for_each(|reply| reply.send(Ok(EnvironmentStatus::Terminated)));
+                return;
+            }
+        }
+        self.show();
+        if self.step.is_none()
+            && let Some(step) = self.situation(|now| now.next_step())
+        {
+            self.take(step);
+        }
+    }
+
+    fn changed(
+        &mut self,
+        change: Change,
+        result: Result<Box<crate::persistence::environments::Environment>, WriteError>,
+        reply: ChangeReply,
+    ) {
+        let row = match result {
+            Ok(row) => row,
+            Err(error) => return reply.send(Err(error.into())),
+        };
+        self.shown = (row.status, row.status_reason.clone());
+        self.args.known.write().view.environment = *row;
+        let failed = matches!(self.observed, Some(Observed::Failed(_)));
+        // A start after a failure begins with a clean slate.
+        self.restarting = change == Change::Restart || (change == Change::Start && failed);
+        self.starts = History::default();
+        self.failed_steps = 0;
+        // A step towards the old wish is cut short: each can be, at any point.
+        self.step = None;
+        match change {
+            Change::Delete => self.deleting.push(reply),
+            _ => reply.send(Ok(self.shown.0)),
+        }
+    }
+
+    fn observed(&mut self, observed: Observed) {
+        match &observed {
+            Observed::Running { instance } => {
+                if self.instance.as_ref().is_none_or(|current| current.id != *instance) {
+                    self.phase = None;
+                    self.instance = Some(self.meet(instance.clone()));
+                }
+            }
+            _ => {
+                self.instance = None;
+                self.phase = None;
+            }
+        }
+        self.observed = Some(observed);
+    }
+
+    /// Opens the control channel to an agent.
+    fn meet(&self, instance: String) -> Instance {
+        let log =
+            LogWriter::new(Arc::clone(&self.log), self.args.persistence.clone(), self.id(), instance.clone());
+        let (me, from) = (self.me.clone(), instance.clone());
+        let tell = move |news| tell(&me, LifecycleNews::Agent(from.clone(), news));
+        let (control, channel) = control::channel(Arc::clone(&self.args.runtime), self.id(), log, tell);
+        Instance { id: instance, control, _channel: TaskGuard::spawn(channel) }
+    }
+
+    /// Asks the running agent, if one runs.
+    pub(super) fn ask_agent(&self, request: ControlRequest) {
+        if let Some(instance) = &self.instance {
+            instance.control.send(request);
+        }
+    }
+
+    fn take(&mut self, step: Step) {
+        if step == Step::Ensure {
+            match self.starts.failed(&STARTS, Instant::now(), rand::rng().random()) {
+                Verdict::Restart(_) => {}
+                Verdict::GiveUp => {
+                    let reason = "It stops again and again shortly after it starts. Its logs may say why.";
+                    self.observed = Some(Observed::Failed(reason.into()));
+                    return self.show();
+                }
+            }
+        }
+        let spec = spec_of(&self.args.known.read().view);
+        let spec = match spec {
+            Ok(spec) => spec,
+            Err(error) => {
+                self.observed = Some(Observed::Failed(format!("Its {error}")));
+                return self.show();
+            }
+        };
+        tracing::info!(environment = spec.id, ?step, "environment step");
+        let (runtime, me) = (Arc::clone(&self.args.runtime), self.me.clone());
+        self.step = Some(TaskGuard::spawn(async move {
+            let call = async {
+                match step {
+                    Step::Ensure => runtime.ensure(&spec).await,
+                    Step::Stop => runtime.stop(&spec.id).await,
+                    Step::Delete => runtime.delete(&spec.id).await,
+                }
+            };
+            let result = timeout(CALL_LIMIT, call).await;
+            let result = result.unwrap_or_else(|_| Err(RuntimeError::Unavailable("it took too long".into())));
+            tell(&me, LifecycleNews::Stepped(step, result));
+        }));
+    }
+
+    fn stepped(&mut self, step: Step, result: Result<(), RuntimeError>) {
+        self.step = None;
+        match (step, result) {
+            (_, Err(error)) => return self.step_failed(step, error),
+            (Step::Ensure, Ok(())) => {
+                // The watch will say so too; until then the same step must not be taken again.
+                if self.observed == Some(Observed::Absent) {
+                    self.observed = Some(Observed::Starting(None));
+                }
+            }
+            (Step::Stop, Ok(())) => {
+                self.restarting = false;
+                self.observed(Observed::Absent);
+            }
+            (Step::Delete, Ok(())) => {
+                let (id, persistence, me) = (self.id(), self.args.persistence.clone(), self.me.clone());
+                // The step counts as under way until the row is marked.
+                self.step = Some(TaskGuard::spawn(async move {
+                    while let Err(error) = persistence.write(MarkTerminated { id: id.clone() }).await {
+                        tracing::warn!(environment = id, %error, "a deleted environment is not marked yet");
+                        sleep(FIRST_PAUSE).await;
+                    }
+                    tell(&me, LifecycleNews::Marked);
+                }));
+            }
+        }
+        self.failed_steps = 0;
+    }
+
+    fn step_failed(&mut self, step: Step, error: RuntimeError) {
+        tracing::warn!(environment = self.id(), ?step, %error, "environment step failed");
+        self.deleting.drain(..).for_each(|reply| reply.send(Ok(EnvironmentStatus::Stopping)));
+        if let (Step::Ensure, RuntimeError::Rejected(reason)) = (step, &error) {
+            self.observed = Some(Observed::Failed(reason.clone()));
+            return;
+        }
+        let pause = (FIRST_PAUSE * 2u32.pow(self.failed_steps.min(10))).min(LONGEST_PAUSE);
+        let pause = pause.mul_f64(rand::rng().random_range(0.8..1.2));
+        self.failed_steps += 1;
+        let me = self.me.clone();
+        self.step = Some(TaskGuard::spawn(async move {
+            sleep(pause).await;
+            tell(&me, LifecycleNews::RetryDue);
+        }));
+    }
+
+    /// Shows the status that follows from what is known, if it is another.
+    fn show(&mut self) {
+        let now = self.situation(|now| now.status());
+        if now == self.shown {
+            return;
+        }
+        let (id, installed) = {
+            let mut known = self.args.known.write();
+            let row = &mut known.view.environment;
+            row.status = now.0;
+            row.status_reason.clone_from(&now.1);
+            let installed = row.installation_completed;
+            row.installation_completed |= now.0 == EnvironmentStatus::Running;
+            (row.id.clone(), installed)
+        };
+        tracing::info!(environment = id, status = now.0.as_str(), reason = now.1, "environment status");
+        self.args.persistence.observe_status(id.clone(), now.0, now.1.clone());
+        if now.0 == EnvironmentStatus::Running && !installed {
+            let persistence = self.args.persistence.clone();
+            self.spawn(async move {
+                // It is written again at the next start if it is lost now.
+                let _ = persistence.write(RecordInstallCompleted { id }).await;
+            });
+        }
+        self.shown = now;
+    }
+
+    /// Measures what the environment uses, for its history.
+    pub(super) fn measure(&mut self) {
+        if self.shown.0 != EnvironmentStatus::Running {
+            return;
+        }
+        let Ok(spec) = spec_of(&self.args.known.read().view) else { return };
+        let (runtime, persistence) = (Arc::clone(&self.args.runtime), self.args.persistence.clone());
+        self.spawn(async move {
+            if let Ok(Ok(stats)) = timeout(CALL_LIMIT, runtime.stats(&spec)).await {
+                let metric = Metric {
+                    id: crate::persistence::new_id(),
+                    environment_id: spec.id,
+                    cpu_usage: stats.cpu_percent,
+                    memory_usage: stats.memory_percent,
+                    storage_usage: stats.storage_percent,
+                    network_rx: 0,
+                    network_tx: 0,
+                    timestamp: chrono::Utc::now(),
+                };
+                persistence.late(Late::Metric(metric));
+            }
+        });
+    }
+
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.writes.retain(|task| !task.is_finished());
+        self.writes.push(TaskGuard::spawn(task));
+    }
+}
+
+/// The actor that is told may be gone: then its successor finds out by itself.
+fn tell(me: &Addr<EnvironmentMessage>, news: LifecycleNews) {
+    let _ = me.cast(EnvironmentNews::Lifecycle(news).into());
+}

@@ -1,0 +1,163 @@
+//! What an environment's actor does next: a pure function of what is wanted and what is seen.
+
+use devpocket_protocol::agent::Phase;
+
+use crate::persistence::{DesiredState, EnvironmentStatus};
+use crate::runtime::Observed;
+
+/// What is known of an environment.
+#[derive(Debug, Clone)]
+pub(super) struct Situation<'a> {
+    /// What is wanted.
+    pub desired: DesiredState,
+    /// What the runtime sees; `None` until it was asked.
+    pub observed: Option<&'a Observed>,
+    /// What the agent tells; `None` until it was asked.
+    pub phase: Option<&'a Phase>,
+    /// Whether it is to be stopped once before it runs again.
+    pub restarting: bool,
+    /// Whether it came up before: it starts, and is not made.
+    pub installed: bool,
+    /// The status that was last shown.
+    pub shown: EnvironmentStatus,
+}
+
+/// One step towards what is wanted. Each may be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Make it run.
+    Ensure,
+    /// End what runs.
+    Stop,
+    /// Remove it with its volume.
+    Delete,
+}
+
+impl Situation<'_> {
+    /// The next step, if there is one to take. What has failed for good waits for a person:
+    /// only a change of what is wanted moves it.
+    pub(super) fn next_step(&self) -> Option<Step> {
+        let observed = self.observed?;
+        match self.desired {
+            DesiredState::Terminated => Some(Step::Delete),
+            DesiredState::Stopped => (*observed != Observed::Absent).then_some(Step::Stop),
+            DesiredState::Running if self.restarting => Some(Step::Stop),
+            DesiredState::Running => (*observed == Observed::Absent).then_some(Step::Ensure),
+        }
+    }
+
+    /// The status to show, and why.
+    pub(super) fn status(&self) -> (EnvironmentStatus, Option<String>) {
+        use EnvironmentStatus as S;
+        let Some(observed) = self.observed else { return (self.shown, None) };
+        let status = match (self.desired, observed) {
+            // Shown as stopping until it is gone; the actor marks it terminated then.
+            (DesiredState::Terminated, _) => S::Stopping,
+            (DesiredState::Stopped, Observed::Absent) => S::Stopped,
+            (DesiredState::Stopped, Observed::Failed(_)) => S::Stopping,
+            (DesiredState::Stopped, _) => S::Stopping,
+            (DesiredState::Running, Observed::Failed(reason)) => return (S::Error, Some(reason.clone())),
+            (DesiredState::Running, _) if self.restarting => S::Restarting,
+            (DesiredState::Running, Observed::Running { .. }) => match self.phase {
+                Some(Phase::Installing) => S::Installing,
+                Some(Phase::Configuring) => S::Configuring,
+                Some(Phase::Ready { .. }) => S::Running,
+                // It runs and its agent has not spoken yet: after a restart of the server it
+                // is still what it was.
+                None if self.shown == S::Running => S::Running,
+                None => S::Provisioning,
+            },
+            (DesiredState::Running, Observed::Starting(reason)) => {
+                let status = if self.shown == S::Restarting { S::Restarting } else { S::Provisioning };
+                return (status, reason.clone());
+            }
+            (DesiredState::Running, Observed::Absent) => match self.shown {
+                S::Creating | S::Restarting => self.shown,
+                // It ran and is gone: it comes back by itself.
+                S::Running => S::Restarting,
+                _ if self.installed => S::Provisioning,
+                _ => S::Creating,
+            },
+        };
+        (status, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use EnvironmentStatus as S;
+
+    fn situation<'a>(desired: DesiredState, observed: &'a Observed, shown: S) -> Situation<'a> {
+        Situation {
+            desired,
+            observed: Some(observed),
+            phase: None,
+            restarting: false,
+            installed: false,
+            shown,
+        }
+    }
+
+    fn running() -> Observed {
+        Observed::Running { instance: "i".into() }
+    }
+
+    #[test]
+    fn nothing_is_done_before_the_runtime_was_asked() {
+        let unknown =
+            Situation { observed: None, ..situation(DesiredState::Running, &Observed::Absent, S::Running) };
+        assert_eq!(unknown.next_step(), None);
+        assert_eq!(unknown.status(), (S::Running, None));
+    }
+
+    #[test]
+    fn each_wish_is_worked_towards_from_each_state() {
+        let (absent, up, failed) = (Observed::Absent, running(), Observed::Failed("no disk".into()));
+        let step = |desired, observed| situation(desired, observed, S::Creating).next_step();
+        assert_eq!(step(DesiredState::Running, &absent), Some(Step::Ensure));
+        assert_eq!(step(DesiredState::Running, &up), None);
+        assert_eq!(step(DesiredState::Running, &failed), None);
+        assert_eq!(step(DesiredState::Stopped, &absent), None);
+        assert_eq!(step(DesiredState::Stopped, &up), Some(Step::Stop));
+        assert_eq!(step(DesiredState::Stopped, &failed), Some(Step::Stop));
+        for observed in [&absent, &up, &failed] {
+            assert_eq!(step(DesiredState::Terminated, observed), Some(Step::Delete));
+        }
+    }
+
+    #[test]
+    fn a_restart_stops_first() {
+        let up = running();
+        let restarting =
+            Situation { restarting: true, ..situation(DesiredState::Running, &up, S::Restarting) };
+        assert_eq!(restarting.next_step(), Some(Step::Stop));
+        assert_eq!(restarting.status().0, S::Restarting);
+    }
+
+    #[test]
+    fn the_status_follows_the_phases() {
+        let up = running();
+        let mut now = situation(DesiredState::Running, &up, S::Creating);
+        assert_eq!(now.status().0, S::Provisioning);
+        now.phase = Some(&Phase::Installing);
+        assert_eq!(now.status().0, S::Installing);
+        now.phase = Some(&Phase::Configuring);
+        assert_eq!(now.status().0, S::Configuring);
+        now.phase = Some(&Phase::Ready { failed_commands: 0 });
+        assert_eq!(now.status().0, S::Running);
+    }
+
+    #[test]
+    fn a_restarted_server_does_not_make_a_running_environment_flicker() {
+        let up = running();
+        assert_eq!(situation(DesiredState::Running, &up, S::Running).status().0, S::Running);
+    }
+
+    #[test]
+    fn what_failed_says_why() {
+        let failed = Observed::Failed("no space left".into());
+        let now = situation(DesiredState::Running, &failed, S::Provisioning);
+        assert_eq!(now.status(), (S::Error, Some("no space left".into())));
+    }
+}

@@ -1,0 +1,104 @@
+//! From an environment's row to what a runtime is asked for.
+
+use std::collections::BTreeMap;
+
+use crate::persistence::environments::EnvironmentView;
+use crate::runtime::{EnvironmentSpec, Resources};
+
+/// A quantity that is none. Rows are validated before they are written; this is for rows that
+/// an older installation wrote.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} is {value:?}, expected {expected}")]
+pub struct InvalidQuantity {
+    field: &'static str,
+    value: String,
+    expected: &'static str,
+}
+
+/// Reads CPU as Kubernetes writes it (`500m`, `2`), in thousandths of a core.
+///
+/// # Errors
+/// When it is nothing of the kind, or 0.
+pub fn parse_cpu(text: &str) -> Result<u32, InvalidQuantity> {
+    let (digits, factor) = text.strip_suffix('m').map_or((text, 1000), |digits| (digits, 1));
+    let millis = digits.parse::<u32>().ok().and_then(|n| n.checked_mul(factor)).filter(|n| *n > 0);
+    millis.ok_or_else(|| InvalidQuantity {
+        field: "cpu",
+        value: text.to_owned(),
+        expected: "thousandths of a core such as 500m, or whole cores such as 2",
+    })
+}
+
+/// Reads memory or storage as Kubernetes writes it (`512Mi`, `1Gi`, `10G`), in bytes.
+///
+/// # Errors
+/// When it is nothing of the kind, or 0.
+pub fn parse_bytes(field: &'static str, text: &str) -> Result<u64, InvalidQuantity> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(end);
+    let factor: Option<u64> = match unit {
+        "" => Some(1),
+        "K" | "k" => Some(1000),
+        "M" => Some(1000_u64.pow(2)),
+        "G" => Some(1000_u64.pow(3)),
+        "T" => Some(1000_u64.pow(4)),
+        "Ki" => Some(1 << 10),
+        "Mi" => Some(1 << 20),
+        "Gi" => Some(1 << 30),
+        "Ti" => Some(1 << 40),
+        _ => None,
+    };
+    let bytes = factor.and_then(|factor| digits.parse::<u64>().ok()?.checked_mul(factor)).filter(|n| *n > 0);
+    bytes.ok_or_else(|| InvalidQuantity {
+        field,
+        value: text.to_owned(),
+        expected: "a number with Ki, Mi, Gi, Ti, K, M, G or T, such as 1Gi",
+    })
+}
+
+/// What a runtime is asked for.
+pub(super) fn spec_of(view: &EnvironmentView) -> Result<EnvironmentSpec, InvalidQuantity> {
+    let row = &view.environment;
+    Ok(EnvironmentSpec {
+        id: row.id.clone(),
+        name: row.name.clone(),
+        user_id: row.user_id.clone(),
+        template: view.template_name.clone(),
+        image: row.docker_image.clone(),
+        // The column is checked to be a port.
+        port: u16::try_from(row.port).unwrap_or(8080),
+        variables: row
+            .environment_variables
+            .0
+            .iter()
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect::<BTreeMap<_, _>>(),
+        install: view.install_commands.clone(),
+        startup: view.startup_commands.clone(),
+        resources: Resources {
+            cpu_millis: parse_cpu(&row.resources_cpu)?,
+            memory_bytes: parse_bytes("memory", &row.resources_memory)?,
+            storage_bytes: parse_bytes("storage", &row.resources_storage)?,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities() {
+        assert_eq!(parse_cpu("500m"), Ok(500));
+        assert_eq!(parse_cpu("2"), Ok(2000));
+        assert_eq!(parse_bytes("memory", "512Mi"), Ok(512 << 20));
+        assert_eq!(parse_bytes("memory", "10G"), Ok(10_000_000_000));
+        assert_eq!(parse_bytes("memory", "7"), Ok(7));
+        for bad in ["", "m", "0", "0m", "-1", "1.5", "99999999999"] {
+            assert!(parse_cpu(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "Gi", "0Gi", "1gi", "1 Gi", "99999999999999Ti"] {
+            assert!(parse_bytes("memory", bad).is_err(), "{bad}");
+        }
+    }
+}

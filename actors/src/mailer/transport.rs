@@ -1,0 +1,157 @@
+//! The way out for one mail: an SMTP server, files in a directory, or nowhere.
+
+use std::path::{Path, PathBuf};
+
+use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::Mail;
+use crate::persistence::new_id;
+
+/// How mail leaves.
+#[derive(Debug, Clone)]
+pub enum MailTransport {
+    /// To this server: `smtps://user:password@host`, or `smtp://…?tls=required`.
+    Smtp(SecretString),
+    /// Into this directory, one `.eml` file each.
+    Outbox(PathBuf),
+    /// Not at all; each dropped mail is one warning in the log.
+    Nowhere,
+}
+
+/// Who sends, and how.
+#[derive(Debug, Clone)]
+pub struct MailSettings {
+    /// The sender, as `a@b` or `Name <a@b>`.
+    pub from: String,
+    /// The way out.
+    pub transport: MailTransport,
+}
+
+/// Settings that cannot work. Holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// The sender is no address.
+    #[error("the sender is not a mail address")]
+    From,
+    /// The SMTP URL cannot be read.
+    #[error("the SMTP URL cannot be read; expected smtps://user:password@host[:port]")]
+    Url,
+}
+
+/// What became of an attempt. The texts hold no address and nothing of the mail.
+pub(super) enum Outcome {
+    Sent,
+    Later(String),
+    Never(String),
+}
+
+pub(super) struct Sender {
+    from: Mailbox,
+    way: Way,
+}
+
+enum Way {
+    Smtp(Box<AsyncSmtpTransport<Tokio1Executor>>),
+    Outbox(PathBuf),
+    Nowhere,
+}
+
+impl Sender {
+    pub(super) fn new(settings: &MailSettings) -> Result<Self, SettingsError> {
+        let from = settings.from.parse().map_err(|_| SettingsError::From)?;
+        let way = match &settings.transport {
+            MailTransport::Smtp(url) => {
+                let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose_secret())
+                    .map_err(|_| SettingsError::Url)?;
+                Way::Smtp(Box::new(builder.build()))
+            }
+            MailTransport::Outbox(directory) => Way::Outbox(directory.clone()),
+            MailTransport::Nowhere => Way::Nowhere,
+        };
+        Ok(Self { from, way })
+    }
+
+    pub(super) async fn send(&self, mail: &Mail) -> Outcome {
+        let Some(message) = self.message(mail) else {
+            return Outcome::Never("its address cannot be read".into());
+        };
+        match &self.way {
+            Way::Smtp(transport) => match transport.send(message).await {
+                Ok(_) => Outcome::Sent,
+                // The server's own words may quote the address.
+                Err(error) if error.is_permanent() => Outcome::Never("the mail server refused it".into()),
+                Err(error) if error.is_timeout() => Outcome::Later("the mail server did not answer".into()),
+                Err(_) => Outcome::Later("the mail server cannot be reached or said to wait".into()),
+            },
+            Way::Outbox(directory) => match write(directory, &message.formatted()).await {
+                Ok(()) => Outcome::Sent,
+                Err(error) => Outcome::Later(format!("writing the outbox: {error}")),
+            },
+            Way::Nowhere => Outcome::Never("no way to send mail is configured (SMTP_URL)".into()),
+        }
+    }
+
+    fn message(&self, mail: &Mail) -> Option<Message> {
+        let builder =
+            Message::builder().from(self.from.clone()).to(mail.to.parse().ok()?).subject(mail.subject.clone());
+        let text = mail.text.clone();
+        match mail.html.clone() {
+            Some(html) => builder.multipart(MultiPart::alternative_plain_html(text, html)).ok(),
+            None => builder.singlepart(SinglePart::plain(text)).ok(),
+        }
+    }
+}
+
+/// Under a name that sorts by time; visible only when it is complete.
+async fn write(directory: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use tokio::io::AsyncWriteExt as _;
+    tokio::fs::create_dir_all(directory).await?;
+    let name = format!("{}-{}", chrono::Utc::now().format("%Y%m%dT%H%M%S%3f"), &new_id()[..8]);
+    let unfinished = directory.join(format!(".{name}"));
+    let mut file =
+        tokio::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished).await?;
+    file.write_all(bytes).await?;
+    file.flush().await?;
+    tokio::fs::rename(&unfinished, directory.join(format!("{name}.eml"))).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_outbox_holds_whole_mails_for_the_owner_only() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let outbox = directory.path().join("outbox");
+        let settings = MailSettings {
+            from: "DevPocket <noreply@devpocket.app>".into(),
+            transport: MailTransport::Outbox(outbox.clone()),
+        };
+        let mail = Mail {
+            to: "ann@example.org".into(),
+            subject: "Hello".into(),
+            text: "123456".into(),
+            html: Some("<b>123456</b>".into()),
+            kind: "test",
+        };
+        assert!(matches!(Sender::new(&settings).unwrap().send(&mail).await, Outcome::Sent));
+        let file = std::fs::read_dir(&outbox).unwrap().next().unwrap().unwrap();
+        assert!(file.file_name().to_string_lossy().ends_with(".eml"));
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(std::fs::read_to_string(file.path()).unwrap().contains("123456"));
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused_without_their_secret() {
+        let settings = MailSettings {
+            from: "noreply@devpocket.app".into(),
+            transport: MailTransport::Smtp(SecretString::from("nonsense hunter2")),
+        };
+        let error = Sender::new(&settings).err().unwrap();
+        assert!(!error.to_string().contains("hunter2"));
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,171 @@
+use std::collections::BTreeMap;
+
+use devpocket_actors::persistence::environments::{
+    CreateEnvironment, EnvironmentFilter, MarkTerminated, NAME_TAKEN, SetDesired, UpdateEnvironment,
+    VariableChange, all_live, count_live, list,
+};
+use devpocket_actors::persistence::terminals::{CreateTerminalSession, EndTerminalSession};
+use devpocket_actors::persistence::*;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::support::World;
+
+#[tokio::test]
+async fn the_plan_limit_holds_against_parallel_requests() {
+    let world = World::new().await;
+    let mut requests = JoinSet::new();
+    for n in 0..20 {
+        let create = CreateEnvironment { limit: 3, ..world.new_environment(&format!("n{n}")) };
+        let persistence = world.persistence.clone();
+        requests.spawn(async move { persistence.write(create).await });
+    }
+    let (mut made, mut refused) = (0, 0);
+    while let Some(answer) = requests.join_next().await {
+        match answer.unwrap() {
+            Ok(_) => made += 1,
+            Err(WriteError::LimitReached { limit: 3 }) => refused += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!((made, refused), (3, 17));
+}
+
+#[tokio::test]
+async fn a_name_is_taken_once_and_free_again_after_termination() {
+    let world = World::new().await;
+    let mut requests = JoinSet::new();
+    for _ in 0..8 {
+        let (create, persistence) = (world.new_environment("same"), world.persistence.clone());
+        requests.spawn(async move { persistence.write(create).await });
+    }
+    let answers = requests.join_all().await;
+    let taken = WriteError::Conflict { constraint: NAME_TAKEN.to_owned() };
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+    assert_eq!(answers.iter().filter(|answer| answer.as_ref().is_err_and(|e| *e == taken)).count(), 7);
+    let id = answers.into_iter().find_map(Result::ok).unwrap().id;
+    world.persistence.write(MarkTerminated { id }).await.unwrap();
+    world.environment("same").await;
+}
+
+#[tokio::test]
+async fn the_rules_are_checked_in_their_order() {
+    let world = World::new().await;
+    world.environment("one").await;
+    let wrong = |name: &str, template: &str, limit| CreateEnvironment {
+        template: template.to_owned(),
+        limit,
+        ..world.new_environment(name)
+    };
+    let answer = |create| async { world.persistence.write(create).await.map(|_| ()).unwrap_err() };
+    assert_eq!(answer(wrong("one", "none", 1)).await, WriteError::LimitReached { limit: 1 });
+    assert_eq!(
+        answer(wrong("one", "none", 2)).await,
+        WriteError::Conflict { constraint: NAME_TAKEN.to_owned() }
+    );
+    assert_eq!(answer(wrong("two", "none", 2)).await, WriteError::NotFound { what: "template" });
+    let no_cluster = CreateEnvironment { cluster: Some("none".into()), ..world.new_environment("two") };
+    assert_eq!(answer(no_cluster).await, WriteError::NotFound { what: "cluster" });
+    let nobody = CreateEnvironment { user_id: "nobody".into(), ..world.new_environment("two") };
+    assert_eq!(answer(nobody).await, WriteError::NotFound { what: "user" });
+}
+
+#[tokio::test]
+async fn an_environment_takes_what_it_does_not_say_from_its_template() {
+    let world = World::new().await;
+    let create = CreateEnvironment {
+        cpu: Some("2".into()),
+        variables: Variables([("A".into(), "1".into())].into()),
+        ..world.new_environment("one")
+    };
+    let made = world.persistence.write(create).await.unwrap();
+    assert_eq!((made.status, made.desired_state), (EnvironmentStatus::Creating, DesiredState::Running));
+    assert_eq!((made.resources_cpu.as_str(), made.resources_memory.as_str()), ("2", "1Gi"));
+    assert_eq!(made.environment_variables.0.len(), 2);
+    let view = environments::by_id(world.persistence.pool(), &made.id).await.unwrap().unwrap();
+    assert_eq!((view.template_name.as_str(), view.cluster_name.as_str()), ("debian", "local"));
+    let template =
+        devpocket_actors::persistence::templates::by_id_or_name(world.persistence.pool(), "debian");
+    assert_eq!(template.await.unwrap().unwrap().usage_count, 1);
+}
+
+#[tokio::test]
+async fn changes_merge_replace_and_remove_variables() {
+    let world = World::new().await;
+    let id = world.environment("one").await.id;
+    let merge: BTreeMap<_, _> = [("A".to_owned(), Some("1".to_owned())), ("EDITOR".to_owned(), None)].into();
+    let update = UpdateEnvironment {
+        id: id.clone(),
+        description: Some(Some("words".into())),
+        variables: Some(VariableChange::Merge(merge)),
+        ..UpdateEnvironment::default()
+    };
+    let row = world.persistence.write(update).await.unwrap();
+    assert_eq!(row.environment_variables.0, [("A".to_owned(), "1".to_owned())].into());
+    assert_eq!((row.name.as_str(), row.description.as_deref()), ("one", Some("words")));
+    world.environment("two").await;
+    let rename = UpdateEnvironment { id, name: Some("two".into()), ..UpdateEnvironment::default() };
+    assert_eq!(
+        world.persistence.write(rename).await.unwrap_err(),
+        WriteError::Conflict { constraint: NAME_TAKEN.to_owned() }
+    );
+}
+
+#[tokio::test]
+async fn lists_show_the_newest_change_first_and_hide_the_terminated() {
+    let world = World::new().await;
+    let (one, two, three) =
+        (world.environment("one").await, world.environment("two").await, world.environment("three").await);
+    world.persistence.write(MarkTerminated { id: two.id.clone() }).await.unwrap();
+    let touch = UpdateEnvironment { id: one.id.clone(), name: Some("uno".into()), ..Default::default() };
+    world.persistence.write(touch).await.unwrap();
+    let pool = world.persistence.pool();
+    let filter = EnvironmentFilter { user_id: Some(world.user.id.clone()), ..Default::default() };
+    let (rows, total) = list(pool, &filter, Page { limit: 1, offset: 0 }).await.unwrap();
+    assert_eq!((rows[0].environment.name.as_str(), total), ("uno", 2));
+    let (rows, _) = list(pool, &filter, Page { limit: 1, offset: 1 }).await.unwrap();
+    assert_eq!(rows[0].environment.id, three.id);
+    let gone = EnvironmentFilter { status: Some(EnvironmentStatus::Terminated), ..filter };
+    assert_eq!(list(pool, &gone, Page::default()).await.unwrap().1, 1);
+    assert_eq!(count_live(pool, &world.user.id).await.unwrap(), 2);
+    assert_eq!(all_live(pool).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_wanted_gone_cannot_be_wanted_back() {
+    let world = World::new().await;
+    let id = world.environment("one").await.id;
+    let want = |desired| SetDesired { id: id.clone(), desired, status: None, reason: None };
+    world.persistence.write(want(DesiredState::Terminated)).await.unwrap();
+    let back = world.persistence.write(want(DesiredState::Running)).await;
+    assert!(matches!(back, Err(WriteError::Refused { .. })));
+    let nothing = SetDesired { id: "none".into(), ..want(DesiredState::Running) };
+    let answer = world.persistence.write(nothing).await.unwrap_err();
+    assert_eq!(answer, WriteError::NotFound { what: "environment" });
+}
+
+#[tokio::test]
+async fn a_session_name_is_free_again_when_its_shell_has_ended() {
+    let world = World::new().await;
+    let environment = world.environment("one").await;
+    let create = || CreateTerminalSession {
+        id: new_id(),
+        environment_id: environment.id.clone(),
+        session_id: new_id(),
+        name: "main".into(),
+        cols: 80,
+        rows: 24,
+        client_info: Some(json!({"app": "test"})),
+    };
+    let first = world.persistence.write(create()).await.unwrap();
+    assert!(matches!(world.persistence.write(create()).await, Err(WriteError::Conflict { .. })));
+    let end = |code: i32| EndTerminalSession { id: first.id.clone(), exit: json!({"code": code}) };
+    assert!(world.persistence.write(end(7)).await.unwrap());
+    assert!(!world.persistence.write(end(0)).await.unwrap(), "the first end counts");
+    world.persistence.write(create()).await.unwrap();
+    let pool = world.persistence.pool();
+    let ended = terminals::by_session_id(pool, &first.session_id).await.unwrap().unwrap();
+    assert_eq!((ended.status, ended.exit), (SessionStatus::Terminated, Some(json!({"code": 7}))));
+    world.persistence.write(MarkTerminated { id: environment.id.clone() }).await.unwrap();
+    assert!(terminals::live(pool, &environment.id).await.unwrap().is_empty());
+}

@@ -1,0 +1,10 @@
+//! The persistence layer on a real Postgres.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, helpers included")]
+
+mod embedded;
+mod engine;
+mod environments;
+mod people;
+mod support;
+mod templates;

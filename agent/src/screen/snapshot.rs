@@ -1,0 +1,262 @@
+//! Writing a terminal's state as the bytes that make another one equal.
+//!
+//! Only standard sequences are used, and no cleverness: the readers are xterm.js, the Flutter
+//! terminal and whatever people run the command line in. It begins with a reset, so only what
+//! differs from a fresh terminal is written.
+
+use std::fmt::Write;
+
+use super::cell::{Attr, Cell, Row};
+use super::emulator::Term;
+use super::grid::Grid;
+use super::modes::{Charset, Charsets};
+
+/// Gaps of blanks from this length on are jumped over.
+const JUMP: usize = 5;
+
+/// Writes a snapshot of at most `budget` bytes. When it would be larger, the oldest scrollback
+/// is left out, then colours and attributes, then the rows at the top.
+pub(super) fn write(term: &Term, budget: usize) -> Vec<u8> {
+    let mut head = String::from("\x1bc");
+    titles(term, &mut head);
+    let plain_budget = budget.saturating_sub(head.len());
+    let mut body = without_scrollback(term, true, Some(0));
+    let attributes = body.len() <= plain_budget;
+    let (height, mut cut) = (term.primary.height(), 0);
+    while body.len() > plain_budget && cut <= height {
+        body = without_scrollback(term, false, Some(cut));
+        cut += height.div_ceil(16);
+    }
+    // Below scrollback, the blank rows at the end of the screen have to be written as well.
+    let left = plain_budget.saturating_sub(body.len() + 2 * height);
+    let mut out = head;
+    if scrollback(&term.primary, term, left, &mut out) {
+        body = without_scrollback(term, attributes, None);
+    }
+    out.push_str(&body);
+    out.into_bytes()
+}
+
+/// Everything but reset, titles and scrollback, with the first rows left out if there is none
+/// of that.
+fn without_scrollback(term: &Term, attributes: bool, cut: Option<usize>) -> String {
+    let mut out = String::new();
+    // The alternate screen is what is looked at, so the other one is cut twice as much.
+    let twice = cut.map(|cut| if term.alternate.is_some() { 2 * cut } else { cut });
+    rows(&term.primary, term, attributes, twice, &mut out);
+    tabs(term, &mut out);
+    margins(&term.primary, &mut out);
+    saved_cursor(&term.primary, term.alternate.is_some(), &mut out);
+    if let Some(grid) = &term.alternate {
+        out.push_str(if term.primary.saved.is_some() { "\x1b[?1049h" } else { "\x1b[?47h" });
+        // Also for terminals that have one screen only, or one scroll region for both.
+        if !full(&term.primary) {
+            out.push_str("\x1b[r");
+        }
+        out.push_str("\x1b(B\x0f\x1b[0m\x1b[H\x1b[2J");
+        rows(grid, term, attributes, Some(cut.unwrap_or(0)), &mut out);
+        margins(grid, &mut out);
+        saved_cursor(grid, false, &mut out);
+    }
+    // What a saved cursor left behind.
+    out.push_str("\x1b[0m");
+    if [&term.primary]
+        .into_iter()
+        .chain(&term.alternate)
+        .any(|g| g.saved.is_some_and(|s| s.charsets != Charsets::default()))
+    {
+        out.push_str("\x1b(B\x1b)B\x1b*B\x1b+B\x0f");
+    }
+    if term.modes.other_keys != 0 {
+        let _ = write!(out, "\x1b[>4;{}m", term.modes.other_keys);
+    }
+    cursor(term, &mut out);
+    if term.attr != Attr::default() {
+        term.attr.write(&mut out);
+    }
+    charsets(&term.charsets, &mut out);
+    term.modes.write(&mut out);
+    out
+}
+
+fn titles(term: &Term, out: &mut String) {
+    for title in &term.titles {
+        let _ = write!(out, "\x1b]2;{title}\x07\x1b[22;2t");
+    }
+    if !term.title.is_empty() || !term.titles.is_empty() {
+        let _ = write!(out, "\x1b]2;{}\x07", term.title);
+    }
+}
+
+/// The newest rows of the scrollback that fit; says whether there are any.
+fn scrollback(grid: &Grid, term: &Term, budget: usize, out: &mut String) -> bool {
+    let (mut lines, mut left) = (Vec::new(), budget);
+    let mut next = grid.rows.front();
+    for row in grid.scrollback.iter().rev() {
+        let (mut line, mut pen) = (String::new(), Attr::default());
+        write_row(row, next, grid.cols, term, true, &mut pen, &mut line);
+        if pen != Attr::default() {
+            line.push_str("\x1b[0m");
+        }
+        if !next.is_some_and(|next| next.continues) {
+            line.push_str("\r\n");
+        }
+        if line.len() > left {
+            break;
+        }
+        left -= line.len();
+        lines.push(line);
+        next = Some(row);
+    }
+    lines.iter().rev().for_each(|line| out.push_str(line));
+    !lines.is_empty()
+}
+
+/// The rows of a screen from the cursor's row on: all of them below scrollback, else from the
+/// one after `cut` to the last that is used.
+fn rows(grid: &Grid, term: &Term, attributes: bool, cut: Option<usize>, out: &mut String) {
+    let used = grid.rows.iter().rposition(|row| !row.cells.is_empty() || row.continues);
+    let used = if cut.is_some() { used.map_or(0, |last| last + 1) } else { grid.height() };
+    let cut = cut.unwrap_or(0);
+    let mut pen = Attr::default();
+    if cut > 0 {
+        let _ = write!(out, "\x1b[{};1H", cut.min(grid.height() - 1) + 1);
+    }
+    for (i, row) in grid.rows.iter().enumerate().take(used).skip(cut) {
+        let next = grid.rows.get(i + 1).filter(|_| i + 1 < used);
+        write_row(row, next, grid.cols, term, attributes, &mut pen, out);
+        if next.is_some_and(|next| !next.continues) {
+            // The row that comes into view has the background of that moment.
+            if pen.bg != Attr::default().bg {
+                out.push_str("\x1b[0m");
+                pen = Attr::default();
+            }
+            out.push_str("\r\n");
+        }
+    }
+    if pen != Attr::default() {
+        out.push_str("\x1b[0m");
+    }
+}
+
+/// One row. If the next one continues it, it is written to its end, and that one will follow
+/// without a line feed: so the reader's terminal knows that they are one line.
+fn write_row(
+    row: &Row,
+    next: Option<&Row>,
+    cols: usize,
+    term: &Term,
+    attributes: bool,
+    pen: &mut Attr,
+    out: &mut String,
+) {
+    let blank = |cell: Cell| cell.content == 0 && (!attributes || cell.look() == Attr::default());
+    let used = row.cells.iter().rposition(|cell| !blank(*cell) && !cell.is_tail()).map_or(0, |last| last + 1);
+    // A wide character that starts the next row leaves the last column of this one blank.
+    let full = next.filter(|next| next.continues).map(|next| {
+        cols - usize::from(
+            next.get(0).is_wide() && row.get(cols - 1).content == 0 && !row.get(cols - 1).is_tail(),
+        )
+    });
+    let end = full.unwrap_or(used).min(cols);
+    let mut col = 0;
+    while col < end {
+        let gap = (col..end).take_while(|&col| blank(row.get(col)) && !row.get(col).is_tail()).count();
+        // The last column of a full row must be written, or the next row would not follow it.
+        if gap >= JUMP && !(full.is_some() && col + gap == end) {
+            let _ = write!(out, "\x1b[{gap}C");
+            col += gap;
+            continue;
+        }
+        let cell = row.get(col);
+        col += 1;
+        if cell.is_tail() {
+            continue;
+        }
+        let look = if attributes { cell.look() } else { Attr::default() };
+        if look != *pen {
+            if look == Attr::default() {
+                out.push_str("\x1b[0m")
+            } else {
+                look.write(out)
+            }
+            *pen = look;
+        }
+        term.clusters.write(cell, out);
+    }
+}
+
+fn tabs(term: &Term, out: &mut String) {
+    if !term.has_default_tabs() {
+        out.push_str("\x1b[3g");
+        for col in (0..term.tabs.len()).filter(|&col| term.tabs[col]) {
+            let _ = write!(out, "\x1b[{}G\x1bH", col + 1);
+        }
+    }
+}
+
+fn full(grid: &Grid) -> bool {
+    grid.top == 0 && grid.bottom == grid.height() - 1
+}
+
+fn margins(grid: &Grid, out: &mut String) {
+    if !full(grid) {
+        let _ = write!(out, "\x1b[{};{}r", grid.top + 1, grid.bottom + 1);
+    }
+}
+
+/// Puts the cursor where it was saved and saves it, unless the switch to the alternate screen
+/// that follows does so.
+fn saved_cursor(grid: &Grid, switch_follows: bool, out: &mut String) {
+    let Some(saved) = grid.saved else { return };
+    let _ = write!(out, "\x1b[{};{}H", saved.row + 1, saved.col.min(grid.cols - 1) + 1);
+    if saved.attr != Attr::default() {
+        saved.attr.write(out);
+    }
+    charsets(&saved.charsets, out);
+    if !switch_follows {
+        out.push_str("\x1b7");
+    }
+}
+
+fn charsets(charsets: &Charsets, out: &mut String) {
+    for (slot, set) in charsets.sets.iter().enumerate() {
+        let set = match set {
+            Charset::Ascii => continue,
+            Charset::Drawing => '0',
+            Charset::British => 'A',
+        };
+        // One of four.
+        out.extend(['\x1b', char::from(b"()*+"[slot]), set]);
+    }
+    out.push_str(["", "\x0e", "\x1bn", "\x1bo"][charsets.active]);
+}
+
+/// Puts the cursor in its place, behind the last column if it is there.
+fn cursor(term: &Term, out: &mut String) {
+    let grid = term.shown();
+    let mut row = grid.row;
+    if term.modes.origin {
+        out.push_str("\x1b[?6h");
+        row = row.saturating_sub(grid.top);
+    }
+    if grid.col < grid.cols {
+        let _ = write!(out, "\x1b[{};{}H", row + 1, grid.col + 1);
+        return;
+    }
+    // Only printing the last character again brings it there.
+    let line = &grid.rows[grid.row];
+    let mut col = grid.cols - 1;
+    if line.get(col).is_tail() {
+        col = col.saturating_sub(1);
+    }
+    let cell = line.get(col);
+    let _ = write!(out, "\x1b[{};{}H", row + 1, col + 1);
+    if cell.look() != Attr::default() {
+        cell.look().write(out);
+    }
+    term.clusters.write(cell, out);
+    if cell.look() != Attr::default() {
+        out.push_str("\x1b[0m");
+    }
+}
