@@ -1,9 +1,10 @@
 //! The client against a model of a server, over real sockets that break.
 
 use std::str::FromStr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use devpocket_protocol::client::{HelloEnvironment, Mode};
+use bytes::Bytes;
+use devpocket_protocol::client::{Hello, HelloEnvironment, Mode};
 use devpocket_protocol::input::InputCursor;
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -12,6 +13,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
 use super::*;
+use crate::client::{Backoff, ServerUrl};
 
 #[test]
 fn close_codes_are_followed_as_the_protocol_has_them() {
