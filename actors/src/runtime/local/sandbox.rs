@@ -235,6 +235,8 @@ impl Bubblewrap {
         all.mount("--bind", &layout.home(), Path::new(HOME));
         all.mount("--bind", &layout.run(), Path::new(RUN));
         all.mount("--ro-bind", agent, Path::new(AGENT));
+        // What joins the mounts is in memory, without a bound: nothing may be put there.
+        all.add(&["--remount-ro", "/dev", "--remount-ro", "/"]);
         // Not the home: before it becomes the home's owner, the agent may not enter it.
         all.add(&["--chdir", "/"]);
         all.0
@@ -350,7 +352,7 @@ fn hint() -> &'static str {
     let setting = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_owned());
     let is = |found: io::Result<String>, value: &str| found.is_ok_and(|found| found == value);
     if geteuid().is_root() {
-        return "root lacks CAP_SYS_ADMIN here, as in most containers; start the container with --privileged or \
+        return "root lacks rights here, as in most containers; start the container with --privileged or \
                 run the server on the machine itself";
     }
     if is(setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"), "1") {
