@@ -2,6 +2,8 @@
 //!
 //! `DEVPOCKET_AGENT` names the agent's program; without it, it is built.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+
 mod runtime_suite;
 
 use std::os::unix::fs::{PermissionsExt, symlink};
