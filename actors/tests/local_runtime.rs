@@ -220,9 +220,8 @@ async fn the_install_log_says_that_there_is_no_image() {
     channel.send(&ServerFrame::Control(ControlRequest::FollowLog { from: 0 })).await;
     let mut log = String::new();
     while !log.contains("2 install commands are skipped") {
-        match channel.next().await.expect("the log is told") {
-            AgentFrame::Output { data, .. } => log.push_str(&String::from_utf8_lossy(&data)),
-            _ => {}
+        if let AgentFrame::Output { data, .. } = channel.next().await.expect("the log is told") {
+            log.push_str(&String::from_utf8_lossy(&data));
         }
     }
     assert!(log.contains("no image") && log.contains("debian:12"), "{log}");
