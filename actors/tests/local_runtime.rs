@@ -273,6 +273,36 @@ async fn another_server_finds_it_again() {
     wait_for(&mut seen, |seen| matches!(seen, Observed::Running { .. })).await;
 }
 
+/// Runs itself again as the server that is killed.
+#[tokio::test]
+async fn a_killed_server_leaves_its_environments() {
+    const ROOT: &str = "DEVPOCKET_TEST_ROOT";
+    const ID: &str = "cserver";
+    let spec = EnvironmentSpec { id: ID.to_owned(), ..spec("server") };
+    let sandbox = Sandbox::Bubblewrap(sandbox::probe().await.unwrap());
+    if let Some(root) = std::env::var_os(ROOT) {
+        let server = LocalRuntime::new(LocalConfig { root: root.into(), agent: agent(), sandbox });
+        start(&server, &spec).await;
+        return std::future::pending().await;
+    }
+    let place = Place::with(sandbox);
+    let mut server = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_killed_server_leaves_its_environments"])
+        .env(ROOT, &place.root)
+        .env("DEVPOCKET_AGENT", agent())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut seen = place.runtime.watch(ID).await.unwrap();
+    let running = wait_for(&mut seen, |seen| matches!(seen, Observed::Running { .. })).await;
+    shell(&place.runtime, ID, "echo before >~/file").await;
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let Observed::Running { instance } = running else { unreachable!() };
+    assert_eq!(start(&place.runtime, &spec).await, instance);
+    assert_eq!(shell(&place.runtime, ID, "cat ~/file").await, "before");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_goes_away_leaves_nothing_half_done() {
     let place = Place::new().await;
