@@ -273,6 +273,16 @@ async fn another_server_finds_it_again() {
     wait_for(&mut seen, |seen| matches!(seen, Observed::Running { .. })).await;
 }
 
+/// A process that is killed when this is dropped.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Runs itself again as the server that is killed.
 #[tokio::test]
 async fn a_killed_server_leaves_its_environments() {
@@ -286,18 +296,18 @@ async fn a_killed_server_leaves_its_environments() {
         return std::future::pending().await;
     }
     let place = Place::with(sandbox);
-    let mut server = Command::new(std::env::current_exe().unwrap())
+    let server = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "a_killed_server_leaves_its_environments"])
         .env(ROOT, &place.root)
         .env("DEVPOCKET_AGENT", agent())
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
+    let server = Killed(server);
     let mut seen = place.runtime.watch(ID).await.unwrap();
     let running = wait_for(&mut seen, |seen| matches!(seen, Observed::Running { .. })).await;
     shell(&place.runtime, ID, "echo before >~/file").await;
-    server.kill().unwrap();
-    server.wait().unwrap();
+    drop(server);
     let Observed::Running { instance } = running else { unreachable!() };
     assert_eq!(start(&place.runtime, &spec).await, instance);
     assert_eq!(shell(&place.runtime, ID, "cat ~/file").await, "before");
