@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use devpocket_actors::system::System;
+use devpocket_actors::System;
 
 use crate::auth::AuthState;
 use crate::config::Config;
