@@ -7,6 +7,7 @@ use devpocket_actors::System;
 use crate::auth::AuthState;
 use crate::config::Config;
 use crate::http::layers::limits::RateLimits;
+use crate::ws::Sockets;
 
 /// The system behind the edge, and the edge's own bounded state. Cheap to clone.
 #[derive(Clone)]
@@ -19,6 +20,7 @@ struct Inner {
     config: Config,
     auth: AuthState,
     limits: RateLimits,
+    sockets: Sockets,
 }
 
 impl App {
@@ -27,7 +29,7 @@ impl App {
     pub fn new(config: Config, system: System) -> Self {
         let auth = AuthState::new(&config);
         let limits = RateLimits::new(&config.limits);
-        Self { inner: Arc::new(Inner { system, config, auth, limits }) }
+        Self { inner: Arc::new(Inner { system, config, auth, limits, sockets: Sockets::default() }) }
     }
 
     /// The system.
@@ -46,6 +48,12 @@ impl App {
     #[must_use]
     pub fn auth(&self) -> &AuthState {
         &self.inner.auth
+    }
+
+    /// The live WebSockets.
+    #[must_use]
+    pub fn sockets(&self) -> &Sockets {
+        &self.inner.sockets
     }
 
     /// Rate limits.
