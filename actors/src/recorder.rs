@@ -9,7 +9,7 @@ use crate::supervision::{Behavior, Context, Failure, TaskGuard};
 /// What the persistence actor can be told.
 pub enum RecorderMessage {
     /// Write this.
-    Write(Command),
+    Write(Box<Command>),
     /// From its own task: a worker broke.
     Broken,
 }
@@ -38,7 +38,7 @@ impl Behavior for Recorder {
 
     fn handle(&mut self, _context: &Context<Self>, message: RecorderMessage) -> Result<(), Failure> {
         match message {
-            RecorderMessage::Write(command) => self.engine.accept(command),
+            RecorderMessage::Write(command) => self.engine.accept(*command),
             RecorderMessage::Broken => return Err(Failure::new("a worker of the persistence engine failed")),
         }
         Ok(())

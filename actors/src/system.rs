@@ -278,6 +278,13 @@ impl System {
         self.ask_environment(user, id, EnvironmentMessage::InstallLog).await
     }
 
+    /// The status of an environment whose actor runs.
+    #[must_use]
+    pub fn environment_status(&self, id: &str) -> Option<EnvironmentStatus> {
+        let actor = self.inner.registry.inspect(&ActorPath::of(Kind::Environment, id))?;
+        EnvironmentStatus::ALL.iter().copied().find(|status| status.as_str() == actor.state)
+    }
+
     /// The live sessions of an environment.
     ///
     /// # Errors
@@ -461,10 +468,10 @@ fn route(registry: &Arc<Registry>) -> crate::persistence::Route {
         {
             let _ = actor.set(found);
         }
-        let Some(actor) = actor.get() else { return Err(command) };
-        match actor.offer(RecorderMessage::Write(command)) {
-            Err(RecorderMessage::Write(command)) => Err(command),
-            _ => Ok(()),
+        let Some(actor) = actor.get() else { return Some(command) };
+        match actor.offer(RecorderMessage::Write(Box::new(command))) {
+            Err(RecorderMessage::Write(command)) => Some(*command),
+            _ => None,
         }
     })
 }

@@ -30,6 +30,7 @@ pub(super) async fn run(agent: &Rc<Agent>, wire: &mut Wire) -> Result<(), End> {
         agent: VERSION.into(),
         output_offset: agent.log.ring.borrow().end(),
         oldest_offset: agent.log.ring.borrow().start(),
+        end_offset: agent.log.ring.borrow().end(),
         size: Size::DEFAULT,
     }));
     let mut phase: Option<Phase> = None;

@@ -67,6 +67,7 @@ pub(super) async fn run(agent: &Rc<Agent>, wire: &mut Wire, open: &OpenSession) 
         agent: VERSION.into(),
         output_offset: start,
         oldest_offset: session.info().oldest_offset,
+        end_offset: session.info().output_offset,
         size: session.size(),
     }));
     let place = Place { session: &session, closed: session.join() };

@@ -115,10 +115,10 @@ pub(super) async fn reach(layout: &Layout) -> Result<UnixStream, RuntimeError> {
 
 /// Ends everything that runs in the environment. The caller holds its lock.
 pub(super) async fn end(layout: &Layout) -> Result<(), RuntimeError> {
-    if let Some(agent) = settled_agent(layout).await {
-        if !end_gently(layout, &agent).await {
-            kill(layout, &agent).await?;
-        }
+    if let Some(agent) = settled_agent(layout).await
+        && !end_gently(layout, &agent).await
+    {
+        kill(layout, &agent).await?;
     }
     // bwrap ends by itself after the agent; one without an agent never got to start it.
     if let Some(launcher) = launcher(layout)

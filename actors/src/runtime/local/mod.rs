@@ -7,13 +7,14 @@
 //! the size of the home is measured but not enforced. [`sandbox`] tells more.
 //!
 //! Agents outlive the server. Everything about them is read from their files and from `/proc`
-//! ([`instance`]), so a server that was killed finds them again, and calls of several servers
-//! on one environment wait for each other ([`layout`]). A service manager must end the server's
+//! (`instance`), so a server that was killed finds them again, and calls of several servers
+//! on one environment wait for each other (`layout`). A service manager must end the server's
 //! process alone (systemd: `KillMode=process`), or it ends the environments with it.
 //!
-//! * [`layout`]: files, ids, the lock. * [`sandbox`]: the command line of bwrap.
-//! * [`start`]: config and launch. * [`instance`]: find, reach, end. * [`watch`]: what is the case.
-//! * [`process`] and [`control`]: what these need of the kernel and of the agent.
+//! * `layout`: files, ids, the lock.
+//! * [`sandbox`]: the command line of bwrap; `identity`: the user inside.
+//! * `start`: config and launch; `instance`: find, reach, end; `watch`: what is the case.
+//! * `process` and `control`: what these need of the kernel and of the agent.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -35,6 +36,7 @@ use layout::{Layout, empty_trash};
 use watch::Watchers;
 
 mod control;
+mod identity;
 mod instance;
 mod layout;
 mod process;

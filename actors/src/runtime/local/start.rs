@@ -12,9 +12,10 @@ use devpocket_protocol::agent::config::{AgentConfig, AgentUser, Limits};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
+use super::identity::{Identity, USER};
 use super::instance::{self, MARK};
 use super::layout::{Layout, unavailable, write_file};
-use super::sandbox::{self, Identity};
+use super::sandbox;
 use super::{EnvironmentSpec, LocalConfig, Observed, RuntimeError, Sandbox};
 
 /// How long an agent may take until it accepts connections.
@@ -172,7 +173,7 @@ fn write_config(layout: &Layout, config: &AgentConfig) -> Result<(), RuntimeErro
 fn sandboxed_config(layout: &Layout, spec: &EnvironmentSpec, identity: Identity) -> AgentConfig {
     let user = match identity {
         Identity::Own => None,
-        Identity::Separate(uid) => Some(AgentUser { uid, gid: uid, name: sandbox::USER.to_owned() }),
+        Identity::Separate(uid) => Some(AgentUser { uid, gid: uid, name: USER.to_owned() }),
     };
     let mut config = plain_config(layout, spec);
     config.socket = Path::new(sandbox::RUN).join("agent.sock");

@@ -1,0 +1,273 @@
+//! Errors as clients see them. Every body is a union of what the two dialects look for:
+//! `error` and `message`, and `detail`.
+
+use axum::http::StatusCode;
+use axum::http::header::{HeaderValue, RETRY_AFTER};
+use axum::response::{IntoResponse, Response};
+use devpocket_actors::persistence::environments::NAME_TAKEN;
+use devpocket_actors::persistence::{ReadError, WriteError};
+use devpocket_actors::system::EnvironmentError;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::render::timestamp;
+use crate::auth::AuthError;
+use crate::auth::passwords::Busy;
+use crate::auth::sign_in::SignInError;
+
+/// Seconds after which a client may ask again when the database is away.
+const RETRY_SECONDS: u64 = 2;
+
+/// A field that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// Its name, as the caller should spell it.
+    pub field: &'static str,
+    /// Why.
+    pub message: String,
+    /// The same for programs.
+    pub code: &'static str,
+}
+
+/// An answer that is not a success. Its texts hold no secret.
+#[derive(Debug, Clone)]
+pub struct ApiError {
+    status: StatusCode,
+    title: Option<String>,
+    message: String,
+    fields: Vec<FieldError>,
+    retry_after: Option<u64>,
+}
+
+/// The result of a handler.
+pub type ApiResult<T = axum::Json<Value>> = Result<T, ApiError>;
+
+impl ApiError {
+    /// With that status and text.
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, title: None, message: message.into(), fields: Vec::new(), retry_after: None }
+    }
+
+    /// The request makes no sense: 400, the text also as `error`.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { title: Some(message.clone()), ..Self::new(StatusCode::BAD_REQUEST, message) }
+    }
+
+    /// Fields that cannot be used: 400. The text is about the first.
+    #[must_use]
+    pub fn validation(fields: Vec<FieldError>) -> Self {
+        let message = match fields.first() {
+            Some(first) if first.message.contains("required") => "Some required fields are missing",
+            Some(FieldError { field: "email", .. }) => "Invalid email format",
+            Some(FieldError { field: "password", .. }) => "Invalid password format",
+            _ => "Validation failed",
+        };
+        Self { fields, ..Self::bad_request(message) }
+    }
+
+    /// 401.
+    pub fn unauthorized(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, message)
+    }
+
+    /// 403.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, message)
+    }
+
+    /// 404: the same for what does not exist and what is somebody else's.
+    #[must_use]
+    pub fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("{what} not found"))
+    }
+
+    /// 404 for a path that is not served.
+    #[must_use]
+    pub fn no_route(method: &str, path: &str) -> Self {
+        let message = format!("Cannot {method} {path}");
+        Self { title: Some("Not found".into()), ..Self::new(StatusCode::NOT_FOUND, message) }
+    }
+
+    /// 409.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, message)
+    }
+
+    /// 429.
+    #[must_use]
+    pub fn too_many(retry_after: u64) -> Self {
+        let message = "Too many requests, please try again later";
+        Self { retry_after: Some(retry_after.max(1)), ..Self::new(StatusCode::TOO_MANY_REQUESTS, message) }
+    }
+
+    /// 503.
+    #[must_use]
+    pub fn unavailable() -> Self {
+        let message = "The service is temporarily unavailable, please try again";
+        Self { retry_after: Some(RETRY_SECONDS), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
+    }
+
+    /// 500. What happened goes to the log, not to the client.
+    #[must_use]
+    pub fn internal(what: &dyn std::fmt::Display) -> Self {
+        tracing::error!(error = %what, "a request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side")
+    }
+
+    /// Its status.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The body, as far as it can be known without the request.
+    #[must_use]
+    pub fn body(&self) -> Value {
+        let title = self.title.as_deref().unwrap_or_else(|| reason(self.status));
+        let mut body = json!({
+            "error": title,
+            "message": self.message,
+            "detail": self.message,
+            "statusCode": self.status.as_u16(),
+            "timestamp": timestamp(chrono::Utc::now()),
+        });
+        if !self.fields.is_empty() {
+            body["errors"] = json!(self.fields);
+        }
+        if let Some(seconds) = self.retry_after {
+            body["retryAfter"] = json!(seconds);
+            body["retry_after"] = json!(seconds);
+        }
+        body
+    }
+}
+
+/// What `error` says for a status.
+fn reason(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        400 | 401 | 403 | 404 | 409 | 429 | 500 | 503 => status.canonical_reason().unwrap_or("Unknown Error"),
+        _ => "Unknown Error",
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// The outermost layer adds the path and the request's id to the body.
+    fn into_response(self) -> Response {
+        let mut response = (self.status, axum::Json(self.body())).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable => Self::unavailable(),
+            ReadError::Internal(text) => Self::internal(&text),
+        }
+    }
+}
+
+impl From<WriteError> for ApiError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Unavailable | WriteError::Overloaded => Self::unavailable(),
+            WriteError::Conflict { constraint } => Self::conflict(match constraint.as_str() {
+                "users_email_key" => "A user with this email already exists",
+                "users_username_key" => "A user with this username already exists",
+                NAME_TAKEN => "An environment with this name already exists",
+                "terminal_sessions_name_live" => "A session with this name already exists",
+                _ => "It already exists",
+            }),
+            WriteError::NotFound { what } => Self::not_found(&capitalised(what)),
+            WriteError::LimitReached { limit } => limit_reached(limit),
+            WriteError::Refused { why } => Self::conflict(capitalised(why)),
+            WriteError::Internal(text) => Self::internal(&text),
+        }
+    }
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Unavailable => Self::unavailable(),
+            error => Self {
+                title: Some(format!("Unauthorized: authentication required ({error})")),
+                ..Self::unauthorized(format!("Authentication failed: {error}"))
+            },
+        }
+    }
+}
+
+impl From<Busy> for ApiError {
+    fn from(_: Busy) -> Self {
+        Self::unavailable()
+    }
+}
+
+impl From<SignInError> for ApiError {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Busy(busy) => busy.into(),
+            SignInError::Database(error) => error.into(),
+            SignInError::Unverified => Self::forbidden(error.to_string()),
+            SignInError::WrongCurrent | SignInError::WrongPassword => Self::bad_request(error.to_string()),
+            SignInError::Incorrect | SignInError::Locked | SignInError::BadRefresh => {
+                Self::unauthorized(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<EnvironmentError> for ApiError {
+    fn from(error: EnvironmentError) -> Self {
+        match error {
+            EnvironmentError::NotFound => Self::not_found("Environment"),
+            EnvironmentError::NameTaken => Self::conflict("An environment with this name already exists"),
+            EnvironmentError::LimitReached { limit } => limit_reached(limit),
+            EnvironmentError::NoSuchTemplate => Self::not_found("Template"),
+            EnvironmentError::Refused(why) => Self::conflict(capitalised(&why)),
+            EnvironmentError::Unavailable => Self::unavailable(),
+            EnvironmentError::Internal => Self::internal(&"environment"),
+        }
+    }
+}
+
+fn limit_reached(limit: u32) -> ApiError {
+    ApiError::forbidden(format!("Environment limit reached: your plan allows {limit}"))
+}
+
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_serves_both_dialects() {
+        let error = ApiError::validation(vec![FieldError {
+            field: "email",
+            message: "email must be an address".into(),
+            code: "invalid",
+        }]);
+        let body = error.body();
+        assert_eq!(body["error"], "Invalid email format");
+        assert_eq!(body["message"], body["detail"]);
+        assert_eq!(body["errors"][0]["field"], "email");
+        assert_eq!(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "x").body()["error"], "Unknown Error");
+        assert_eq!(ApiError::conflict("x").body()["error"], "Conflict");
+    }
+}

@@ -1,0 +1,228 @@
+//! Request bodies: JSON or a form, every field in either spelling (`fullName`, `full_name`),
+//! unknown ones ignored, all problems with the fields reported at once.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use http_body_util::BodyExt as _;
+use serde_json::{Map, Value};
+
+use super::error::{ApiError, FieldError};
+
+/// Largest body.
+pub const BODY_LIMIT: usize = 10 * 1024 * 1024;
+
+/// Of a body that is too large this much more is read and thrown away, so that a client that
+/// is still sending gets to read the answer.
+const DISCARD_LIMIT: usize = 32 * 1024 * 1024;
+
+/// A request's fields.
+#[derive(Default)]
+pub struct Fields {
+    map: Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+/// What a field must be like; the error goes after the field's name.
+pub type Rule = fn(&str) -> Result<(), &'static str>;
+
+impl<S: Send + Sync> FromRequest<S> for Fields {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let is_form = content_type.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+        let bytes = read(request.into_body()).await?;
+        if bytes.is_empty() {
+            return Ok(Self::default());
+        }
+        let map = if is_form {
+            form(&bytes)
+        } else {
+            match serde_json::from_slice(&bytes) {
+                Ok(Value::Object(map)) => map,
+                Ok(_) => return Err(ApiError::bad_request("The body must be a JSON object")),
+                Err(_) => return Err(ApiError::bad_request("The body is not valid JSON")),
+            }
+        };
+        Ok(Self { map, errors: Vec::new() })
+    }
+}
+
+async fn read(mut body: axum::body::Body) -> Result<Vec<u8>, ApiError> {
+    let mut bytes = Vec::new();
+    let mut discarded = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| ApiError::bad_request("The body could not be read"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if discarded == 0 && bytes.len() + data.len() <= BODY_LIMIT {
+            bytes.extend_from_slice(&data);
+        } else {
+            bytes = Vec::new();
+            discarded += data.len();
+            if discarded > DISCARD_LIMIT {
+                break;
+            }
+        }
+    }
+    if discarded > 0 {
+        let message = format!("The body is larger than {} MB", BODY_LIMIT / 1024 / 1024);
+        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+    }
+    Ok(bytes)
+}
+
+fn form(bytes: &[u8]) -> Map<String, Value> {
+    url::form_urlencoded::parse(bytes)
+        .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
+        .collect()
+}
+
+/// `fullName` as `full_name`.
+pub fn snake(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for character in name.chars() {
+        if character.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(character.to_ascii_lowercase());
+    }
+    snake
+}
+
+impl Fields {
+    /// The field's value in either spelling; JSON `null` is absent.
+    pub fn take(&mut self, name: &str) -> Option<Value> {
+        let value = self.map.remove(name).or_else(|| self.map.remove(&snake(name)));
+        value.filter(|value| !value.is_null())
+    }
+
+    /// Whether the field is there, as `null` too.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.map.contains_key(name) || self.map.contains_key(&snake(name))
+    }
+
+    /// Notes a problem.
+    pub fn error(&mut self, field: &'static str, message: impl Into<String>, code: &'static str) {
+        self.errors.push(FieldError { field, message: message.into(), code });
+    }
+
+    /// A text that is there and not empty. After a problem: an empty one.
+    pub fn required(&mut self, name: &'static str, rule: Rule) -> String {
+        self.required_as(name, &[name], rule)
+    }
+
+    /// The same, under any of these names.
+    pub fn required_as(&mut self, name: &'static str, names: &[&str], rule: Rule) -> String {
+        let value = names.iter().find_map(|name| self.take(name));
+        match value {
+            Some(Value::String(text)) if text.is_empty() => self.error(name, format!("{name} is required"), "required"),
+            Some(Value::String(text)) => return self.checked(name, text, rule).unwrap_or_default(),
+            Some(_) => self.error(name, format!("{name} must be a string"), "invalid_type"),
+            None => self.error(name, format!("{name} is required"), "required"),
+        }
+        String::new()
+    }
+
+    /// A text that may be absent.
+    pub fn optional(&mut self, name: &'static str, rule: Rule) -> Option<String> {
+        match self.take(name)? {
+            Value::String(text) => self.checked(name, text, rule),
+            _ => {
+                self.error(name, format!("{name} must be a string"), "invalid_type");
+                None
+            }
+        }
+    }
+
+    /// A whole number that may be absent; in forms it comes as text.
+    pub fn number(&mut self, name: &'static str) -> Option<u64> {
+        let value = self.take(name)?;
+        let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+        if number.is_none() {
+            self.error(name, format!("{name} must be a whole number"), "invalid_type");
+        }
+        number
+    }
+
+    /// The first object under one of these names, as fields of its own.
+    pub fn object(&mut self, name: &'static str, names: &[&str]) -> Option<Self> {
+        match names.iter().find_map(|name| self.take(name))? {
+            Value::Object(map) => Some(Self { map, errors: Vec::new() }),
+            _ => {
+                self.error(name, format!("{name} must be an object"), "invalid_type");
+                None
+            }
+        }
+    }
+
+    /// Takes over the problems of a part.
+    pub fn absorb(&mut self, part: Self) {
+        self.errors.extend(part.errors);
+    }
+
+    /// A map of texts; a value may be `null`.
+    pub fn texts(&mut self, name: &'static str) -> Option<BTreeMap<String, Option<String>>> {
+        let Value::Object(map) = self.take(name)? else {
+            self.error(name, format!("{name} must be an object of strings"), "invalid_type");
+            return None;
+        };
+        let texts: Option<_> = map
+            .into_iter()
+            .map(|(key, value)| match value {
+                Value::String(text) => Some((key, Some(text))),
+                Value::Null => Some((key, None)),
+                _ => None,
+            })
+            .collect();
+        if texts.is_none() {
+            self.error(name, format!("{name} must hold strings only"), "invalid_type");
+        }
+        texts
+    }
+
+    /// Ends the checking.
+    ///
+    /// # Errors
+    /// 400 with all problems, if there was one.
+    pub fn finish(self) -> Result<(), ApiError> {
+        if self.errors.is_empty() { Ok(()) } else { Err(ApiError::validation(self.errors)) }
+    }
+
+    fn checked(&mut self, name: &'static str, text: String, rule: Rule) -> Option<String> {
+        match rule(&text) {
+            // Postgres holds no NUL in a text, and nobody means one.
+            Ok(()) if text.contains('\0') => self.error(name, format!("{name} must not hold NUL"), "invalid"),
+            Ok(()) => return Some(text),
+            Err(why) => self.error(name, format!("{name} {why}"), "invalid"),
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_are_read_and_all_problems_told() {
+        let Value::Object(map) = serde_json::json!({"full_name": "Ann", "age": 3, "x": null}) else { panic!() };
+        let mut fields = Fields { map, errors: Vec::new() };
+        assert_eq!(fields.required("fullName", |_| Ok(())), "Ann");
+        fields.required("x", |_| Ok(()));
+        fields.required("age", |_| Ok(()));
+        assert_eq!(fields.errors.len(), 2);
+        let body = fields.finish().unwrap_err().body();
+        assert!(body["error"].as_str().unwrap().contains("required"));
+    }
+
+    #[test]
+    fn forms_are_read() {
+        let map = form(b"usernameOrEmail=a%40b.c&password=x+y");
+        assert_eq!(map["usernameOrEmail"], "a@b.c");
+        assert_eq!(map["password"], "x y");
+    }
+}

@@ -1,0 +1,158 @@
+//! Rate limits.
+//!
+//! A key (a person, an address, both) falls into one of [`BUCKETS`], so memory is bounded
+//! whatever is thrown at it. Which one depends on a secret of the process, so nobody can aim
+//! at the bucket of somebody else.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use governor::clock::{Clock as _, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::state::keyed::DashMapStateStore;
+use governor::{Quota, RateLimiter};
+
+use crate::app::App;
+use crate::config::Limits;
+use crate::http::client;
+use crate::http::error::ApiError;
+use crate::http::session::bearer;
+
+/// Buckets of each limit.
+const BUCKETS: u64 = 1 << 17;
+
+const HOUR: Duration = Duration::from_hours(1);
+const QUARTER: Duration = Duration::from_mins(15);
+
+/// All limits.
+pub struct RateLimits {
+    enabled: bool,
+    /// Every request but health checks.
+    pub requests: Limit,
+    /// Registering and signing in, by account and address.
+    pub sign_ins: Limit,
+    /// Making environments, by person.
+    pub environments: Limit,
+    /// Asking for another verification mail, by person.
+    pub verifications: Limit,
+    /// Asking for a new password, by account and address.
+    pub resets: Limit,
+    /// Tickets, by person.
+    pub tickets: Limit,
+}
+
+impl RateLimits {
+    /// From the configuration.
+    #[must_use]
+    pub fn new(config: &Limits) -> Self {
+        Self {
+            enabled: config.rate_limits,
+            requests: Limit::new(config.requests, config.window),
+            sign_ins: Limit::new(config.sign_ins, config.window),
+            environments: Limit::new(10, HOUR),
+            verifications: Limit::new(3, QUARTER),
+            resets: Limit::new(3, HOUR),
+            tickets: Limit::new(120, Duration::from_mins(1)),
+        }
+    }
+
+    /// Counts one use by `key`.
+    ///
+    /// # Errors
+    /// 429 when there were too many.
+    pub fn check(&self, limit: &Limit, key: &str) -> Result<(), ApiError> {
+        if !self.enabled {
+            return Ok(());
+        }
+        limit.check(key).map(|_| ()).map_err(ApiError::too_many)
+    }
+}
+
+/// So many in a window, refilled steadily.
+pub struct Limit {
+    most: u32,
+    pause: Duration,
+    hasher: RandomState,
+    limiter: RateLimiter<u64, DashMapStateStore<u64>, DefaultClock, StateInformationMiddleware>,
+}
+
+impl Limit {
+    fn new(most: u32, window: Duration) -> Self {
+        let burst = NonZeroU32::new(most).unwrap_or(NonZeroU32::MIN);
+        let pause = (window / burst.get()).max(Duration::from_nanos(1));
+        let quota = Quota::with_period(pause).unwrap_or(Quota::per_second(burst)).allow_burst(burst);
+        let limiter = RateLimiter::dashmap(quota).with_middleware::<StateInformationMiddleware>();
+        Self { most: burst.get(), pause, hasher: RandomState::new(), limiter }
+    }
+
+    /// How many are left, or for how many seconds there are none.
+    fn check(&self, key: &str) -> Result<u32, u64> {
+        let bucket = self.hasher.hash_one(key) % BUCKETS;
+        match self.limiter.check_key(&bucket) {
+            Ok(snapshot) => Ok(snapshot.remaining_burst_capacity()),
+            Err(until) => {
+                let wait = until.wait_time_from(DefaultClock::default().now());
+                Err(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+            }
+        }
+    }
+
+    fn describe(&self, headers: &mut HeaderMap, left: u32) {
+        let full_in = u64::from(self.most.saturating_sub(left)) * u64::try_from(self.pause.as_millis()).unwrap_or(0);
+        let reset = full_in.div_ceil(1_000);
+        for (name, value) in [
+            ("ratelimit-limit", u64::from(self.most)),
+            ("ratelimit-remaining", u64::from(left)),
+            ("ratelimit-reset", reset),
+            ("x-ratelimit-limit", u64::from(self.most)),
+            ("x-ratelimit-remaining", u64::from(left)),
+            ("x-ratelimit-reset", chrono::Utc::now().timestamp().unsigned_abs() + reset),
+        ] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from(value));
+        }
+    }
+}
+
+/// The limit of all requests: by person, and by address for who shows no good token.
+pub async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
+    let limits = app.limits();
+    let path = request.uri().path();
+    if !limits.enabled || path.starts_with("/health") || path == "/api/v1/health" {
+        return next.run(request).await;
+    }
+    let token = bearer(request.headers()).ok().and_then(|token| app.auth().tokens().read_access(token).ok());
+    let key = match token {
+        Some(access) => format!("user {}", access.user_id),
+        None => match client::address(&app, request.headers(), request.extensions()) {
+            Some(address) => format!("address {address}"),
+            None => "unknown".to_owned(),
+        },
+    };
+    let checked = limits.requests.check(&key);
+    let mut response = match checked {
+        Ok(_) => next.run(request).await,
+        Err(seconds) => ApiError::too_many(seconds).into_response(),
+    };
+    limits.requests.describe(response.headers_mut(), checked.unwrap_or(0));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_key_does_not_use_up_anothers() {
+        let limit = Limit::new(2, Duration::from_secs(900));
+        assert_eq!(limit.check("a"), Ok(1));
+        assert_eq!(limit.check("a"), Ok(0));
+        let wait = limit.check("a").unwrap_err();
+        assert!((440..=450).contains(&wait), "{wait}");
+        assert!(limit.check("b").is_ok());
+    }
+}

@@ -1,0 +1,75 @@
+//! Who a request comes from.
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use devpocket_actors::persistence::Role;
+
+use super::error::ApiError;
+use crate::app::App;
+use crate::auth::{AuthError, Principal, authenticate};
+
+/// The token of an `Authorization: Bearer` header: exactly two parts, exactly that word.
+///
+/// # Errors
+/// `Missing` without the header, `Invalid` when it is something else.
+pub fn bearer(headers: &HeaderMap) -> Result<&str, AuthError> {
+    let value = headers.get(AUTHORIZATION).ok_or(AuthError::Missing)?;
+    let token = value.to_str().ok().and_then(|value| value.strip_prefix("Bearer "));
+    token.filter(|token| !token.is_empty() && !token.contains(' ')).ok_or(AuthError::Invalid)
+}
+
+impl FromRequestParts<App> for Principal {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        Ok(authenticate(app, bearer(&parts.headers)?).await?)
+    }
+}
+
+impl OptionalFromRequestParts<App> for Principal {
+    type Rejection = ApiError;
+
+    /// A token that is not good counts as none.
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Option<Self>, ApiError> {
+        let Ok(token) = bearer(&parts.headers) else { return Ok(None) };
+        match authenticate(app, token).await {
+            Ok(principal) => Ok(Some(principal)),
+            Err(AuthError::Unavailable) => Err(ApiError::unavailable()),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// Somebody whose address is verified.
+pub struct Verified(pub Principal);
+
+impl FromRequestParts<App> for Verified {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let principal = <Principal as FromRequestParts<App>>::from_request_parts(parts, app).await?;
+        if principal.is_verified {
+            Ok(Self(principal))
+        } else {
+            Err(ApiError::forbidden("Email address is not verified"))
+        }
+    }
+}
+
+/// An administrator.
+pub struct Admin(pub Principal);
+
+impl FromRequestParts<App> for Admin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let principal = <Principal as FromRequestParts<App>>::from_request_parts(parts, app).await?;
+        if principal.role == Role::Admin {
+            Ok(Self(principal))
+        } else {
+            Err(ApiError::forbidden("Administrator access required"))
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! WebSockets: terminals in two dialects, and logs.
+//!
+//! A socket's life: [`upgrade`] answers the handshake, [`access`] finds out who it is, [`terminal`]
+//! opens the session and serves it. One loop ([`serve`]) serves both dialects; a dialect
+//! ([`binary`], [`json`]) only says how events look on the wire and what arrives means. [`logs`]
+//! is the socket that follows an install log, [`sockets`] counts them all, for the shutdown.
+
+mod access;
+mod binary;
+mod dialect;
+mod json;
+mod logs;
+mod serve;
+mod sockets;
+mod terminal;
+mod upgrade;
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+pub use sockets::Sockets;
+
+use crate::app::App;
+
+/// The routes of all sockets.
+pub fn router() -> Router<App> {
+    Router::new()
+        .route("/api/v1/ws/terminal/{environment}", get(open_terminal))
+        .route("/api/v1/ws/logs/{environment}", get(open_logs))
+        // The reference server completes every upgrade below this path and closes then.
+        .route("/api/v1/ws/{*rest}", get(refuse))
+}
+
+async fn open_terminal(
+    State(app): State<App>,
+    Path(environment): Path<String>,
+    request: Request,
+) -> Response {
+    terminal::open(app, environment, request).await
+}
+
+async fn open_logs(State(app): State<App>, Path(environment): Path<String>, request: Request) -> Response {
+    logs::open(app, environment, request)
+}
+
+async fn refuse(State(app): State<App>, request: Request) -> Response {
+    match upgrade::Handshake::of(request) {
+        Ok(handshake) => handshake.refuse_by_closing(&app, "Environment not found"),
+        Err(error) => error.into_response(),
+    }
+}
