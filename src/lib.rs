@@ -1,4 +1,8 @@
 //! The DevPocket server: the edge, the process, and the client that speaks to them.
+//!
+//! [`Server::start`] runs a whole server inside of a process: the binary and the tests use it
+//! alike. [`http`] and [`ws`] are the edge, [`auth`] says who is asking, [`config`] is read
+//! once, [`cli`] is what the binary offers; [`client`] is the other side.
 
 #![forbid(unsafe_code)]
 
@@ -8,4 +12,9 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod http;
+pub mod logging;
+mod running;
+pub mod server;
 pub mod ws;
+
+pub use running::{Parts, Running, Server};

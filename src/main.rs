@@ -1,2 +1,9 @@
-//! x
-fn main() {}
+//! The `devpocket` program.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    devpocket::cli::run(devpocket::cli::Cli::parse())
+}

@@ -1,12 +1,12 @@
 //! Signing in, staying in, signing out.
 
 use chrono::Utc;
+use devpocket_actors::environment::Change;
 use devpocket_actors::persistence::tokens::{
     RevokeAllRefresh, RevokeUserSession, RotateRefresh, Rotation, StartUserSession,
 };
 use devpocket_actors::persistence::users::{self, ChangePassword, DeleteUser, RecordFailedLogin, User};
 use devpocket_actors::persistence::{AuditEntry, Late, ReadError, TokenHash, WriteError, new_id};
-use devpocket_actors::system::Change;
 
 use super::passwords::Busy;
 use super::tokens::Pair;

@@ -6,7 +6,7 @@ use axum::http::header::{HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use devpocket_actors::persistence::environments::NAME_TAKEN;
 use devpocket_actors::persistence::{ReadError, WriteError};
-use devpocket_actors::system::EnvironmentError;
+use devpocket_actors::environment::EnvironmentError;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -233,12 +233,14 @@ impl From<EnvironmentError> for ApiError {
     fn from(error: EnvironmentError) -> Self {
         match error {
             EnvironmentError::NotFound => Self::not_found("Environment"),
+            EnvironmentError::NoSuchSession => Self::not_found("Terminal session"),
             EnvironmentError::NameTaken => Self::conflict("An environment with this name already exists"),
             EnvironmentError::LimitReached { limit } => limit_reached(limit),
             EnvironmentError::NoSuchTemplate => Self::not_found("Template"),
             EnvironmentError::Refused(why) => Self::conflict(capitalised(&why)),
-            EnvironmentError::Unavailable => Self::unavailable(),
-            EnvironmentError::Internal => Self::internal(&"environment"),
+            EnvironmentError::StillRunning => Self::bad_request(error.to_string()),
+            EnvironmentError::Unavailable(why) => Self { message: why, ..Self::unavailable() },
+            EnvironmentError::Internal => Self::internal(&"an environment's actor"),
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod validate;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 
@@ -24,6 +25,7 @@ pub fn router(app: App) -> Router {
         .merge(crate::ws::router())
         .fallback(routes::not_found)
         .method_not_allowed_fallback(routes::not_found)
+        .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(from_fn_with_state(app.clone(), layers::limits::limit))
         .layer(from_fn(layers::deadline))
         .layer(from_fn_with_state(app.clone(), layers::cors::cors))

@@ -24,3 +24,8 @@ pub async fn deadline(request: Request, next: Next) -> Response {
         Err(_) => ApiError::unavailable().into_response(),
     }
 }
+
+/// A handler that panicked is an ordinary 500; the panic itself was logged where it happened.
+pub fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    ApiError::internal(&"a handler panicked").into_response()
+}

@@ -2,9 +2,8 @@
 
 use chrono::Utc;
 use devpocket_actors::persistence::environments::EnvironmentView;
-use devpocket_actors::persistence::records::StoredMetric;
+use devpocket_actors::persistence::records::{StoredLogLine, StoredMetric};
 use devpocket_actors::persistence::terminals::TerminalSession;
-use devpocket_actors::runtime::LogLine;
 use serde_json::{Value, json};
 
 use super::{both, extend, optional_timestamp, session, timestamp};
@@ -83,8 +82,8 @@ pub fn environment_detail(view: &EnvironmentView, sessions: &[TerminalSession]) 
 
 /// Log lines, as one text.
 #[must_use]
-pub fn log_lines(view: &EnvironmentView, lines: &[LogLine], wanted: usize) -> Value {
-    let text = lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n");
+pub fn log_lines(view: &EnvironmentView, lines: &[StoredLogLine], wanted: u32) -> Value {
+    let text = lines.iter().map(|line| line.message.as_str()).collect::<Vec<_>>().join("\n");
     both(json!({
         "environmentId": view.environment.id,
         "environmentName": view.environment.name,
@@ -92,7 +91,7 @@ pub fn log_lines(view: &EnvironmentView, lines: &[LogLine], wanted: usize) -> Va
         "lines": lines.len(),
         "total": lines.len(),
         "totalLines": lines.len(),
-        "hasMore": lines.len() >= wanted,
+        "hasMore": lines.len() >= wanted as usize,
         "timestamp": timestamp(Utc::now()),
     }))
 }

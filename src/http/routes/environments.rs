@@ -5,11 +5,11 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
+use devpocket_actors::environment::Change;
 use devpocket_actors::persistence::environments::{
     self, CreateEnvironment, EnvironmentFilter, EnvironmentView, UpdateEnvironment, VariableChange,
 };
 use devpocket_actors::persistence::{EnvironmentStatus, Plan, Variables, new_id, records, terminals};
-use devpocket_actors::system::Change;
 use serde_json::{Value, json};
 
 use super::query::Params;
@@ -22,9 +22,7 @@ use crate::http::{render, validate};
 
 /// The environment, if it is theirs.
 async fn owned(app: &App, principal: &Principal, id: &str) -> Result<EnvironmentView, ApiError> {
-    let view = environments::by_id(app.system().persistence().pool(), id).await?;
-    view.filter(|view| view.environment.user_id == principal.user_id)
-        .ok_or_else(|| ApiError::not_found("Environment"))
+    Ok(app.system().view(&principal.user_id, id).await?)
 }
 
 /// What create and update share.
@@ -126,7 +124,6 @@ pub(super) async fn update(
     Path(id): Path<String>,
     mut fields: Fields,
 ) -> ApiResult {
-    let mut view = owned(&app, &principal, &id).await?;
     let name = fields.optional("name", validate::name);
     let describes = fields.has("description");
     let wanted = Wanted::read(&mut fields);
@@ -140,15 +137,11 @@ pub(super) async fn update(
         storage: wanted.storage,
         variables: wanted.variables.map(VariableChange::Merge),
     };
-    view.environment = app.system().persistence().write(change).await?;
+    let view = app.system().update_environment(&principal.user_id, change).await?;
     Ok(Json(render::environment(&view)))
 }
 
 pub(super) async fn delete(State(app): State<App>, principal: Principal, Path(id): Path<String>) -> ApiResult {
-    let view = owned(&app, &principal, &id).await?;
-    if view.environment.status == EnvironmentStatus::Running {
-        return Err(ApiError::bad_request("Cannot delete a running environment; stop it first"));
-    }
     app.system().change_environment(&principal.user_id, &id, Change::Delete).await?;
     Ok(render::message("Environment deleted successfully"))
 }
@@ -191,7 +184,7 @@ pub(super) async fn logs(
     params: Params,
 ) -> ApiResult {
     let view = owned(&app, &principal, &id).await?;
-    let lines = usize::try_from(params.number("lines", 100, 1, records::MAX_LOG_LINES)?).unwrap_or(100);
+    let lines = params.number("lines", 100, 1, records::MAX_LOG_LINES)?;
     let since: Option<DateTime<Utc>> = params.parsed("since")?;
     let found = app.system().environment_logs(&principal.user_id, &id, lines, since).await?;
     Ok(Json(render::log_lines(&view, &found, lines)))
