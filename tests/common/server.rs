@@ -198,7 +198,7 @@ impl Person {
 }
 
 /// The agent's program: what the scripts built, or what lies beside the server's.
-fn agent() -> PathBuf {
+pub fn agent() -> PathBuf {
     if let Some(named) = std::env::var_os("DEVPOCKET_AGENT") {
         return named.into();
     }
