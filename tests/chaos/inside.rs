@@ -1,0 +1,131 @@
+//! A server in the test's own process, whose actors can be struck.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use devpocket::app::App;
+use devpocket::client::{Rest, ServerUrl};
+use devpocket::config::{Config, Source};
+use devpocket_actors::mailer::{MailSettings, MailTransport};
+use devpocket_actors::persistence::users::CreateUser;
+use devpocket_actors::persistence::{
+    EngineHandle, Hidden, Persistence, Plan, PrivatePostgres, Role, TestDatabase, new_id,
+};
+use devpocket_actors::runtime::Runtime;
+use devpocket_actors::runtime::local::{LocalConfig, LocalRuntime, Sandbox, sandbox};
+use devpocket_actors::supervision::{ActorPath, ActorSnapshot, Kind};
+use devpocket_actors::{System, SystemSettings, templates};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::common::leash::Leash;
+use crate::common::server::{LOOK, Person, agent};
+use crate::common::soon;
+
+const PASSWORD: &str = "Str0ng!enough";
+
+/// The server. Dropping it ends everything it started.
+pub struct Inside {
+    pub system: System,
+    pub postgres: PrivatePostgres,
+    address: SocketAddr,
+    serving: JoinHandle<()>,
+    _leash: Leash,
+}
+
+impl Inside {
+    pub async fn start() -> Self {
+        let leash = Leash::new();
+        let postgres = PrivatePostgres::in_temporary_directory().await.unwrap();
+        let database = postgres.fresh_database().await.unwrap();
+        people(&database).await;
+        let system = tree(&database, leash.path().to_owned()).await;
+        let source = Source::of(
+            [
+                ("NODE_ENV", "test"),
+                ("DATABASE_URL", database.url.as_str()),
+                ("JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+                ("SECRET_KEY", "0123456789abcdef0123456789abcdef"),
+            ]
+            .map(|(key, value)| (key.to_owned(), value.to_owned())),
+        );
+        let config = Config::read(&source).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = devpocket::http::router(App::new(config, system.clone()))
+            .into_make_service_with_connect_info::<SocketAddr>();
+        let serving = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+        Self { system, postgres, address, serving, _leash: leash }
+    }
+
+    pub async fn demo(&self) -> Person {
+        let rest = Rest::new(ServerUrl::from_str(&self.address.to_string()).unwrap());
+        let tokens = rest.login("ada", PASSWORD).await.unwrap();
+        Person { rest: rest.with_token(&tokens.access_token), token: tokens.access_token }
+    }
+
+    /// Makes an actor panic.
+    pub fn strike(&self, kind: Kind, id: &str) {
+        let path = ActorPath::of(kind, id);
+        assert!(self.system.registry().inject_panic(&path), "{path} is not there");
+    }
+
+    /// Waits until introspection shows this of an actor.
+    pub async fn shows(&self, kind: Kind, id: &str, what: &str, is: impl Fn(&ActorSnapshot) -> bool) {
+        let path = ActorPath::of(kind, id);
+        let waiting = async {
+            while !self.system.registry().inspect(&path).is_some_and(|actor| is(&actor)) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        soon(&format!("{path} to be {what}"), waiting).await;
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn people(database: &TestDatabase) {
+    let engine = EngineHandle::new(database.pool.clone());
+    let _workers = engine.start_workers();
+    let persistence = Persistence::new(engine);
+    templates::sync(&persistence, templates::built_in().unwrap()).await.unwrap();
+    let hash = bcrypt::hash(PASSWORD, 4).unwrap();
+    let ada = CreateUser {
+        id: new_id(),
+        email: "ada@example.org".to_owned(),
+        username: "ada".to_owned(),
+        full_name: "Ada".to_owned(),
+        password: Some(Hidden::new(hash)),
+        avatar_url: None,
+        is_verified: true,
+        subscription_plan: Plan::Pro,
+        role: Role::User,
+        google_id: None,
+    };
+    persistence.write(ada).await.unwrap();
+}
+
+async fn tree(database: &TestDatabase, folder: PathBuf) -> System {
+    let bubblewrap = sandbox::probe().await.expect("bubblewrap works here");
+    let runtime = LocalRuntime::new(LocalConfig {
+        root: folder.join("environments"),
+        agent: agent(),
+        sandbox: Sandbox::Bubblewrap(bubblewrap),
+    });
+    let settings = SystemSettings {
+        pool: database.pool.clone(),
+        local: Some(Arc::new(runtime) as Arc<dyn Runtime>),
+        mail: MailSettings {
+            from: "noreply@example.org".into(),
+            transport: MailTransport::Outbox(folder.join("outbox")),
+        },
+        connections_per_user: 10,
+    };
+    System::start(settings).await.unwrap()
+}

@@ -1,0 +1,208 @@
+//! The real server: `devpocket dev` with a directory of its own.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use devpocket::client::{Environment, NewEnvironment, Options, Rest, ServerUrl};
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::PATIENCE;
+use super::leash::Leash;
+
+/// How often something that tells nobody is looked at.
+pub const LOOK: Duration = Duration::from_millis(20);
+
+/// A server process. Dropping it ends everything it started.
+pub struct TestServer {
+    child: Option<Child>,
+    settings: Vec<(String, String)>,
+    /// The port stays over a restart, as a real server's does.
+    port: u16,
+    // Last: it ends what the others left.
+    leash: Leash,
+}
+
+/// A person who is signed in.
+#[derive(Clone)]
+pub struct Person {
+    /// Asks with their token.
+    pub rest: Rest,
+    /// Their access token.
+    pub token: String,
+}
+
+impl TestServer {
+    /// Starts a server and waits until it is ready.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with more settings.
+    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
+        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let mut server = Self { child: None, settings, port: 0, leash: Leash::new() };
+        server.run().await;
+        server
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        self.leash.path().join("data")
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    /// Its address.
+    pub fn url(&self) -> ServerUrl {
+        ServerUrl::from_str(&format!("http://127.0.0.1:{}", self.port)).unwrap()
+    }
+
+    /// Kills it as the kernel does when memory is short; what it started lives on or not, as
+    /// it is built.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub async fn stop(&mut self) {
+        let child = self.child.as_mut().expect("it runs");
+        let pid = rustix::process::Pid::from_child(child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "the server does not end; its log:\n{}", self.log());
+            sleep(LOOK).await;
+        }
+        self.child = None;
+    }
+
+    /// Starts it (again) on its directory; returns how long it took to be ready.
+    pub async fn run(&mut self) -> Duration {
+        let started = Instant::now();
+        let ready = self.data().join("server.json");
+        let _ = fs::remove_file(&ready);
+        let log = File::options().create(true).append(true).open(self.leash.path().join("log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_devpocket"));
+        command
+            .arg("dev")
+            .arg("--data-dir")
+            .arg(self.data())
+            .args(["--listen", &format!("127.0.0.1:{}", self.port)])
+            .env("RATE_LIMIT_ENABLED", "false")
+            .env("DEVPOCKET_AGENT", agent())
+            .envs(self.settings.iter().map(|(key, value)| (key, value)))
+            .current_dir(self.leash.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        let mut child = command.spawn().unwrap();
+        let deadline = started + 2 * PATIENCE;
+        let url = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("the server ended with {status}; its log:\n{}", self.log());
+            }
+            let file: Option<Value> = fs::read(&ready).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            if let Some(file) = file.filter(|file| file["pid"] == child.id()) {
+                break file["url"].as_str().unwrap().to_owned();
+            }
+            assert!(Instant::now() < deadline, "the server is not ready; its log:\n{}", self.log());
+            sleep(LOOK).await;
+        };
+        self.child = Some(child);
+        self.port = url.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
+        started.elapsed()
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.leash.path().join("log")).unwrap_or_default()
+    }
+
+    /// Its resident memory in KiB.
+    pub fn rss(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Signs in as the account that `devpocket dev` made.
+    pub async fn demo(&self) -> Person {
+        let file = fs::read(self.data().join("demo-account.json")).unwrap();
+        let account: Value = serde_json::from_slice(&file).unwrap();
+        let text = |key: &str| account[key].as_str().map(str::to_owned);
+        let name = text("username").or_else(|| text("email")).unwrap();
+        self.sign_in(&name, &text("password").unwrap()).await
+    }
+
+    /// Signs in.
+    pub async fn sign_in(&self, name: &str, password: &str) -> Person {
+        let rest = Rest::new(self.url());
+        let tokens = rest.login(name, password).await.unwrap();
+        Person { rest: rest.with_token(&tokens.access_token), token: tokens.access_token }
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<&str> = log.lines().rev().take(60).collect();
+            println!("--- the end of the server's log:");
+            tail.iter().rev().for_each(|line| println!("{line}"));
+        }
+    }
+}
+
+impl Person {
+    /// Creates an environment and waits until it runs.
+    pub async fn environment(&self, name: &str) -> Environment {
+        let new = NewEnvironment { name: name.to_owned(), template_id: "ubuntu".to_owned() };
+        let made = self.rest.create(&new).await.unwrap();
+        self.running(&made.id).await
+    }
+
+    /// Waits until an environment runs.
+    pub async fn running(&self, id: &str) -> Environment {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let environment = self.rest.environment(id).await.unwrap();
+            match environment.status.as_str() {
+                "RUNNING" => return environment,
+                "ERROR" | "TERMINATED" => panic!("{environment:?}"),
+                _ => assert!(Instant::now() < deadline, "{environment:?}"),
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// How to connect to a session of an environment, with short waits.
+    pub fn options(&self, environment: &str, session: &str) -> Options {
+        let mut options = Options::new(self.rest.server().clone(), environment, &self.token);
+        options.session = session.to_owned();
+        options.backoff = devpocket::client::Backoff::new(Duration::from_millis(4), Duration::from_millis(200));
+        options
+    }
+}
+
+/// The agent's program: what the scripts built, or what lies beside the server's.
+pub fn agent() -> PathBuf {
+    if let Some(named) = std::env::var_os("DEVPOCKET_AGENT") {
+        return named.into();
+    }
+    let beside = PathBuf::from(env!("CARGO_BIN_EXE_devpocket")).with_file_name("devpocket-agent");
+    assert!(beside.exists(), "{} is missing: cargo build -p devpocket-agent", beside.display());
+    beside
+}
