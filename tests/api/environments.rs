@@ -75,10 +75,8 @@ async fn templates_are_open_to_everybody() {
     assert_eq!(list.status, 200);
     let names: Vec<_> = list.body["templates"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
     assert!(names.contains(&&json!("nodejs")), "{names:?}");
-    assert_eq!(
-        server.ask("GET", "/api/v1/templates/python", None, None).await.body["displayName"],
-        "Python 3.11"
-    );
+    let python = server.ask("GET", "/api/v1/templates/python", None, None).await;
+    assert!(python.text("displayName").starts_with("Python"), "{}", python.body);
     assert_eq!(server.ask("GET", "/api/v1/templates/nothing", None, None).await.status, 404);
     assert_eq!(server.ask("GET", "/api/v1/templates?category=nonsense", None, None).await.status, 400);
     server.running.stop().await;
