@@ -259,7 +259,8 @@ async fn an_offset_ahead_of_the_session_is_a_conflict() {
     let shell = Shell::quiet(person.options(&environment.id, "main")).await;
     let id = &shell.hellos[0].session_id;
     let query = format!("session={id}&from=99999999999");
-    let opened = crate::common::raw::RawSocket::terminal(&server.url(), &environment.id, &query, &person.token);
+    let url = server.url();
+    let opened = crate::common::raw::RawSocket::terminal(&url, &environment.id, &query, &person.token);
     assert_eq!(opened.await.err(), Some(409));
 }
 
