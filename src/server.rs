@@ -46,7 +46,7 @@ pub async fn serve(listener: TcpListener, app: App, mut stop: watch::Receiver<bo
             (place, listener.accept().await)
         };
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = until(&mut stop) => break,
             // Keeps the set small.
             Some(_) = connections.join_next() => {}
             (place, accepted) = accepted => match (place, accepted) {
@@ -80,12 +80,9 @@ async fn connection(stream: Counted, peer: SocketAddr, router: Router, mut stop:
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
-    let stopped = async {
-        let _ = stop.wait_for(|stop| *stop).await;
-    };
     let result = tokio::select! {
         result = connection.as_mut() => result,
-        () = stopped => {
+        () = until(&mut stop) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -94,6 +91,11 @@ async fn connection(stream: Counted, peer: SocketAddr, router: Router, mut stop:
         // A phone that lost its network, a head that made no sense: nothing to act on.
         tracing::trace!(%error, "a connection ended early");
     }
+}
+
+/// Waits until it is true or gone.
+async fn until(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// A connection with its place among the allowed ones. A WebSocket takes both along.

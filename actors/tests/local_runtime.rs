@@ -220,9 +220,8 @@ async fn the_install_log_says_that_there_is_no_image() {
     channel.send(&ServerFrame::Control(ControlRequest::FollowLog { from: 0 })).await;
     let mut log = String::new();
     while !log.contains("2 install commands are skipped") {
-        match channel.next().await.expect("the log is told") {
-            AgentFrame::Output { data, .. } => log.push_str(&String::from_utf8_lossy(&data)),
-            _ => {}
+        if let AgentFrame::Output { data, .. } = channel.next().await.expect("the log is told") {
+            log.push_str(&String::from_utf8_lossy(&data));
         }
     }
     assert!(log.contains("no image") && log.contains("debian:12"), "{log}");
@@ -272,6 +271,46 @@ async fn another_server_finds_it_again() {
     wait_for(&mut seen, |seen| *seen == Observed::Absent).await;
     start(&later, &spec).await;
     wait_for(&mut seen, |seen| matches!(seen, Observed::Running { .. })).await;
+}
+
+/// A process that is killed when this is dropped.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs itself again as the server that is killed.
+#[tokio::test]
+async fn a_killed_server_leaves_its_environments() {
+    const ROOT: &str = "DEVPOCKET_TEST_ROOT";
+    const ID: &str = "cserver";
+    let spec = EnvironmentSpec { id: ID.to_owned(), ..spec("server") };
+    let sandbox = Sandbox::Bubblewrap(sandbox::probe().await.unwrap());
+    if let Some(root) = std::env::var_os(ROOT) {
+        let server = LocalRuntime::new(LocalConfig { root: root.into(), agent: agent(), sandbox });
+        start(&server, &spec).await;
+        return std::future::pending().await;
+    }
+    let place = Place::with(sandbox);
+    let server = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_killed_server_leaves_its_environments"])
+        .env(ROOT, &place.root)
+        .env("DEVPOCKET_AGENT", agent())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let server = Killed(server);
+    let mut seen = place.runtime.watch(ID).await.unwrap();
+    let running = wait_for(&mut seen, |seen| matches!(seen, Observed::Running { .. })).await;
+    shell(&place.runtime, ID, "echo before >~/file").await;
+    drop(server);
+    let Observed::Running { instance } = running else { unreachable!() };
+    assert_eq!(start(&place.runtime, &spec).await, instance);
+    assert_eq!(shell(&place.runtime, ID, "cat ~/file").await, "before");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use devpocket_protocol::Size;
 use rustix::fs::{Mode, OFlags};
@@ -12,6 +13,10 @@ use rustix::pty::OpenptFlags;
 use rustix::termios::{InputModes, OptionalActions, Winsize};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::time::sleep;
+
+/// How often a terminal is tried whose readiness can't be known.
+const BLIND: Duration = Duration::from_millis(20);
 
 /// The agent's end of a pseudo-terminal.
 #[derive(Debug)]
@@ -60,6 +65,11 @@ impl Pty {
         // A full buffer or a hang-up says nothing of what is still to come.
         if read == Read::Nothing {
             ready.clear_ready();
+            if ready.ready().is_read_closed() {
+                // Hung up once and opened again: the reactor says "ready" for ever from then on.
+                drop(ready);
+                sleep(BLIND).await;
+            }
         }
         Ok(read)
     }
@@ -96,7 +106,10 @@ impl Pty {
     pub(crate) async fn writable(&self) -> io::Result<()> {
         // The readiness noted is from before that write.
         self.master.writable().await?.clear_ready();
-        self.master.writable().await.map(drop)
+        if self.master.writable().await?.ready().is_write_closed() {
+            sleep(BLIND).await;
+        }
+        Ok(())
     }
 
     pub(crate) fn resize(&self, size: Size) -> io::Result<()> {

@@ -12,7 +12,7 @@ use devpocket_protocol::client::{HEARTBEAT_S, Hello, MAX_FRAME, Mode, SUBPROTOCO
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::Facts;
+use super::access::Facts;
 use super::binary;
 use super::dialect::{Dialect, Ending, close};
 use super::json::{self, Json};

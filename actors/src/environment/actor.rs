@@ -27,6 +27,10 @@ use crate::terminal::{Kick, SessionName, Terminal, TerminalArgs, TerminalMessage
 /// How many clients may wait for an environment to run.
 const MAX_WAITING: usize = 64;
 
+/// How long a session waits for its name, which another one has just left.
+const NAME_ATTEMPTS: u32 = 40;
+const NAME_PAUSE: Duration = Duration::from_millis(25);
+
 /// How often the actor looks whether it is still needed, and measures.
 const TICK: Duration = Duration::from_secs(60);
 
@@ -281,7 +285,13 @@ impl Environment {
         self.creating.push((name.clone(), vec![reply]));
         let (persistence, me) = (self.args.persistence.clone(), context.me.clone());
         self.spawn(async move {
-            let result = persistence.write(write).await;
+            let mut result = persistence.write(write.clone()).await;
+            for _ in 0..NAME_ATTEMPTS {
+                // The end of the last session of this name is still on its way to the database.
+                let Err(WriteError::Conflict { .. }) = result else { break };
+                sleep(NAME_PAUSE).await;
+                result = persistence.write(write.clone()).await;
+            }
             let _ = me.cast(EnvironmentNews::SessionCreated(name, result).into());
         });
     }

@@ -133,7 +133,7 @@ fn take(frame: AgentFrame, log: &mut LogWriter, tell: &impl Fn(News)) {
         AgentFrame::Control(ControlEvent::Phase { phase }) => tell(News::Phase(phase)),
         AgentFrame::Control(ControlEvent::Sessions { sessions }) => tell(News::Sessions(sessions)),
         AgentFrame::Control(ControlEvent::Failed { message }) => {
-            tracing::warn!(message, "the agent could not do as asked");
+            tracing::debug!(message, "the agent could not do as asked");
         }
         _ => {}
     }

@@ -166,11 +166,9 @@ pub async fn a_failing_startup_command_stops_nothing(runtime: &dyn Runtime, spec
     start(runtime, &spec).await;
     let mut channel = Channel::open(runtime, &spec.id, Role::Control).await;
     let failed = loop {
-        match channel.next().await.expect("the agent tells its phase") {
-            AgentFrame::Control(ControlEvent::Phase { phase: Phase::Ready { failed_commands } }) => {
-                break failed_commands;
-            }
-            _ => {}
+        let frame = channel.next().await.expect("the agent tells its phase");
+        if let AgentFrame::Control(ControlEvent::Phase { phase: Phase::Ready { failed_commands } }) = frame {
+            break failed_commands;
         }
     };
     assert_eq!(failed, 1);
