@@ -1,24 +1,20 @@
 //! A server in the test's own process, whose actors can be struck.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use devpocket::app::App;
 use devpocket::client::{Rest, ServerUrl};
 use devpocket::config::{Config, Source};
-use devpocket_actors::mailer::{MailSettings, MailTransport};
+use devpocket::{Parts, Running, Server};
+use devpocket_actors::persistence::embedded::{PrivatePostgres, TestDatabase};
 use devpocket_actors::persistence::users::CreateUser;
-use devpocket_actors::persistence::{
-    EngineHandle, Hidden, Persistence, Plan, PrivatePostgres, Role, TestDatabase, new_id,
-};
+use devpocket_actors::persistence::{EngineHandle, Hidden, Persistence, Plan, Role, new_id};
 use devpocket_actors::runtime::Runtime;
 use devpocket_actors::runtime::local::{LocalConfig, LocalRuntime, Sandbox, sandbox};
 use devpocket_actors::supervision::{ActorPath, ActorSnapshot, Kind};
-use devpocket_actors::{System, SystemSettings, templates};
+use devpocket_actors::{System, templates};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
 use crate::common::leash::Leash;
 use crate::common::server::{LOOK, Person, agent};
@@ -30,9 +26,10 @@ const PASSWORD: &str = "Str0ng!enough";
 pub struct Inside {
     pub system: System,
     pub postgres: PrivatePostgres,
-    address: SocketAddr,
-    serving: JoinHandle<()>,
-    _leash: Leash,
+    /// Taken when it ends.
+    running: Option<Running>,
+    #[expect(dead_code, reason = "ends what the server started when it is dropped")]
+    leash: Leash,
 }
 
 impl Inside {
@@ -41,7 +38,6 @@ impl Inside {
         let postgres = PrivatePostgres::in_temporary_directory().await.unwrap();
         let database = postgres.fresh_database().await.unwrap();
         people(&database).await;
-        let system = tree(&database, leash.path().to_owned()).await;
         let source = Source::of(
             [
                 ("NODE_ENV", "test"),
@@ -53,15 +49,15 @@ impl Inside {
         );
         let config = Config::read(&source).unwrap_or_else(|problems| panic!("{problems:?}"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let service = devpocket::http::router(App::new(config, system.clone()))
-            .into_make_service_with_connect_info::<SocketAddr>();
-        let serving = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
-        Self { system, postgres, address, serving, _leash: leash }
+        let local = Arc::new(runtime(leash.path().to_owned()).await) as Arc<dyn Runtime>;
+        let parts = Parts { config, listener, pool: database.pool.clone(), local: Some(local) };
+        let running = Server::start(parts).await.unwrap();
+        let system = running.system().clone();
+        Self { system, postgres, running: Some(running), leash }
     }
 
     pub async fn demo(&self) -> Person {
-        let rest = Rest::new(ServerUrl::from_str(&self.address.to_string()).unwrap());
+        let rest = Rest::new(ServerUrl::from_str(&self.running.as_ref().unwrap().url()).unwrap());
         let tokens = rest.login("ada", PASSWORD).await.unwrap();
         Person { rest: rest.with_token(&tokens.access_token), token: tokens.access_token }
     }
@@ -85,8 +81,10 @@ impl Inside {
 }
 
 impl Drop for Inside {
+    /// Before the leash kills environments: a server that runs would start them again.
     fn drop(&mut self) {
-        self.serving.abort();
+        let running = self.running.take().unwrap();
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(running.stop()));
     }
 }
 
@@ -111,21 +109,11 @@ async fn people(database: &TestDatabase) {
     persistence.write(ada).await.unwrap();
 }
 
-async fn tree(database: &TestDatabase, folder: PathBuf) -> System {
+async fn runtime(folder: PathBuf) -> LocalRuntime {
     let bubblewrap = sandbox::probe().await.expect("bubblewrap works here");
-    let runtime = LocalRuntime::new(LocalConfig {
+    LocalRuntime::new(LocalConfig {
         root: folder.join("environments"),
         agent: agent(),
         sandbox: Sandbox::Bubblewrap(bubblewrap),
-    });
-    let settings = SystemSettings {
-        pool: database.pool.clone(),
-        local: Some(Arc::new(runtime) as Arc<dyn Runtime>),
-        mail: MailSettings {
-            from: "noreply@example.org".into(),
-            transport: MailTransport::Outbox(folder.join("outbox")),
-        },
-        connections_per_user: 10,
-    };
-    System::start(settings).await.unwrap()
+    })
 }

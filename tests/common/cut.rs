@@ -65,7 +65,8 @@ impl AsyncRead for Cut {
             this.cuts.left.fetch_sub(1, Ordering::SeqCst);
             return Poll::Ready(Err(Self::broken()));
         }
-        let room = if cutting { usize::try_from(this.left).unwrap().min(buf.remaining()) } else { buf.remaining() };
+        let room =
+            if cutting { usize::try_from(this.left).unwrap().min(buf.remaining()) } else { buf.remaining() };
         let mut part = vec![0; room];
         let mut part = ReadBuf::new(&mut part);
         std::task::ready!(Pin::new(&mut this.io).poll_read(cx, &mut part))?;

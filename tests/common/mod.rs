@@ -1,7 +1,12 @@
 //! What the end-to-end tests and the benchmark share: a real server with its database and its
 //! environments, clients whose connections break, and what to compare their screens with.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper that fails is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that fails is a failed test"
+)]
 
 pub mod cut;
 pub mod leash;

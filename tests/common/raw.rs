@@ -26,7 +26,8 @@ impl RawSocket {
             let name: hyper::header::HeaderName = name.parse().unwrap();
             request.headers_mut().insert(name, value.parse().unwrap());
         }
-        let config = WebSocketConfig::default().read_buffer_size(4096).max_message_size(None).max_frame_size(None);
+        let config =
+            WebSocketConfig::default().read_buffer_size(4096).max_message_size(None).max_frame_size(None);
         match soon("the upgrade", client_async_with_config(request, tcp, Some(config))).await {
             Ok((socket, _)) => Ok(Self(socket)),
             Err(Error::Http(answer)) => Err(answer.status().as_u16()),

@@ -110,7 +110,8 @@ impl TestServer {
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("the server ended with {status}; its log:\n{}", self.log());
             }
-            let file: Option<Value> = fs::read(&ready).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let file: Option<Value> =
+                fs::read(&ready).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
             if let Some(file) = file.filter(|file| file["pid"] == child.id()) {
                 break file["url"].as_str().unwrap().to_owned();
             }
@@ -192,7 +193,8 @@ impl Person {
     pub fn options(&self, environment: &str, session: &str) -> Options {
         let mut options = Options::new(self.rest.server().clone(), environment, &self.token);
         options.session = session.to_owned();
-        options.backoff = devpocket::client::Backoff::new(Duration::from_millis(4), Duration::from_millis(200));
+        options.backoff =
+            devpocket::client::Backoff::new(Duration::from_millis(4), Duration::from_millis(200));
         options
     }
 }

@@ -27,7 +27,9 @@ async fn a_client_that_does_not_read_costs_nothing() {
     other.run("echo warm").await;
     let before = server.rss();
 
-    deaf.type_text("timeout 10 yes 'all work and no play'; printf '\\033[7mFLOOD %s\\033[0m' OVER; read -r _\n");
+    deaf.type_text(
+        "timeout 10 yes 'all work and no play'; printf '\\033[7mFLOOD %s\\033[0m' OVER; read -r _\n",
+    );
     deaf.until_taken().await;
     // From here on it reads nothing; keys elsewhere are answered, memory stays.
     let (started, mut worst, mut peak) = (Instant::now(), Duration::ZERO, before);
@@ -81,8 +83,9 @@ async fn no_more_than_the_window_is_sent_without_an_ack() {
     let person = server.demo().await;
     let environment = person.environment("window").await;
     let mut typist = Shell::quiet(person.options(&environment.id, "main")).await;
-    let mut socket =
-        RawSocket::terminal(&server.url(), &environment.id, "session=main", &person.token).await.unwrap_or_else(|s| panic!("{s}"));
+    let mut socket = RawSocket::terminal(&server.url(), &environment.id, "session=main", &person.token)
+        .await
+        .unwrap_or_else(|s| panic!("{s}"));
     typist.type_text("seq 1 400000\n");
     typist.until_text("\r\n400000\r\n").await;
     let mut sent = 0;

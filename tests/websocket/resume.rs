@@ -8,6 +8,7 @@ use devpocket_protocol::client::SessionState;
 
 use crate::common::cut::Cuts;
 use crate::common::random::Random;
+use crate::common::raw::RawSocket;
 use crate::common::server::TestServer;
 use crate::common::shell::Shell;
 use crate::common::{screen, soon};
@@ -59,7 +60,9 @@ fn expected_end(expected: &[u8], chunk: u64) -> usize {
     // Lines grow longer with their numbers: found by its text, from an estimate on.
     let mut from = (chunk as usize - 1) * LINES as usize * 20;
     from = from.min(expected.len());
-    from + crate::common::shell::find(&expected[from..], format!("\n{last}").as_bytes()).unwrap() + 1 + last.len()
+    from + crate::common::shell::find(&expected[from..], format!("\n{last}").as_bytes()).unwrap()
+        + 1
+        + last.len()
 }
 
 /// Fails with the place of the first difference and not with megabytes.
@@ -86,12 +89,15 @@ async fn the_screen_is_exact_after_a_flood_over_fifty_breaks() {
     let server = TestServer::start().await;
     let person = server.demo().await;
     let environment = person.environment("flooded").await;
-    let cuts = Cuts::new(Random::printed("the_screen_is_exact_after_a_flood_over_fifty_breaks"), 50, (500, 60_000));
+    let cuts =
+        Cuts::new(Random::printed("the_screen_is_exact_after_a_flood_over_fifty_breaks"), 50, (500, 60_000));
     let mut options = person.options(&environment.id, "flood");
     options.wrap = Some(cuts.wrap());
     let mut shell = Shell::quiet(options).await;
     let lines = 850_000;
-    shell.type_text(&format!("seq -f 'line %.0f of the output' 1 {lines}; printf '\\033[1;32mTHE %s\\033[0m' END; read -r _\n"));
+    shell.type_text(&format!(
+        "seq -f 'line %.0f of the output' 1 {lines}; printf '\\033[1;32mTHE %s\\033[0m' END; read -r _\n"
+    ));
     shell.until_text("THE END").await;
     shell.until("fifty breaks", |_| true).await;
 
@@ -193,7 +199,9 @@ async fn all_clients_of_a_session_see_the_same() {
     let mut second = Shell::open(person.options(&environment.id, "main")).await;
     let two = |shell: &Shell| shell.statuses.iter().any(|status| status.attachments == Some(2));
     first.until("the news of a second client", two).await;
-    first.type_text("printf '\\033[2J\\033[5;10H\\033[31mred\\033[0m and \\033[?1h\\033[?2004hmo%s' des; read -r _\n");
+    first.type_text(
+        "printf '\\033[2J\\033[5;10H\\033[31mred\\033[0m and \\033[?1h\\033[?2004hmo%s' des; read -r _\n",
+    );
     first.until_text("modes").await;
     second.until_text("modes").await;
     let mut third = Shell::new(person.options(&environment.id, "main"));
@@ -260,7 +268,7 @@ async fn an_offset_ahead_of_the_session_is_a_conflict() {
     let id = &shell.hellos[0].session_id;
     let query = format!("session={id}&from=99999999999");
     let url = server.url();
-    let opened = crate::common::raw::RawSocket::terminal(&url, &environment.id, &query, &person.token);
+    let opened = RawSocket::terminal(&url, &environment.id, &query, &person.token);
     assert_eq!(opened.await.err(), Some(409));
 }
 

@@ -55,7 +55,9 @@ async fn the_size_is_that_of_who_typed_last() {
 
     // Who leaves counts no more.
     phone.client.leave().await;
-    laptop.until("the size back", |shell| shell.statuses.last().is_some_and(|status| status.cols == Some(100))).await;
+    laptop
+        .until("the size back", |shell| shell.statuses.last().is_some_and(|status| status.cols == Some(100)))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,8 +78,9 @@ async fn a_viewer_changes_nothing() {
         ClientFrame::Input { offset: 0, data: bytes::Bytes::from_static(b"exit\n") },
         ClientFrame::Resize(size(31, 11)),
     ] {
-        let mut socket =
-            RawSocket::terminal(&server.url(), &environment.id, query, &person.token).await.unwrap_or_else(|s| panic!("{s}"));
+        let mut socket = RawSocket::terminal(&server.url(), &environment.id, query, &person.token)
+            .await
+            .unwrap_or_else(|s| panic!("{s}"));
         socket.bytes(&frame.encode()).await;
         assert_eq!(socket.closed().await, 4403, "{frame:?}");
     }

@@ -22,7 +22,7 @@ struct ServerFile {
 /// A name and a password in a file: what `devpocket dev` writes for its demo account.
 #[derive(Deserialize)]
 struct AccountFile {
-    #[serde(alias = "usernameOrEmail", alias = "email")]
+    #[serde(alias = "usernameOrEmail")]
     username: String,
     password: String,
 }
