@@ -11,8 +11,9 @@ use crate::config::Log;
 /// # Errors
 /// When the filter cannot be read.
 pub fn start(log: &Log) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&log.filter)
-        .map_err(|error| format!("LOG_LEVEL: {error}, expected error, warn, info, debug, trace or a filter"))?;
+    let filter = EnvFilter::try_new(&log.filter).map_err(|error| {
+        format!("LOG_LEVEL: {error}, expected error, warn, info, debug, trace or a filter")
+    })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let _ = if log.json {
         builder.json().try_init()

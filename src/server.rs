@@ -72,7 +72,9 @@ async fn connection(stream: Counted, peer: SocketAddr, router: Router, mut stop:
         path::trim(&mut request);
         request.extensions_mut().insert(Peer(peer));
         let router = router.clone();
-        async move { Ok::<_, Infallible>(router.oneshot(request.map(Body::new)).await.unwrap_or_else(|e| match e {})) }
+        async move {
+            Ok::<_, Infallible>(router.oneshot(request.map(Body::new)).await.unwrap_or_else(|e| match e {}))
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -57,7 +57,8 @@ impl Hasher {
         };
         let password = Hidden::new(password.to_owned());
         // An unreadable hash is nobody's password.
-        let matches = self.run(move || bcrypt::verify(password.expose(), hash.expose()).unwrap_or(false)).await?;
+        let matches =
+            self.run(move || bcrypt::verify(password.expose(), hash.expose()).unwrap_or(false)).await?;
         Ok(matches && known)
     }
 

@@ -8,9 +8,9 @@ use devpocket_actors::persistence::{Plan, Role, TokenHash, VerificationPurpose, 
 use rand::RngExt as _;
 use sqlx::PgTransaction;
 
+use super::mails;
 use super::sign_in::{Device, SignInError, audit, prepare_session};
 use super::tokens::Pair;
-use super::mails;
 use crate::app::App;
 
 /// Who registers, with every field checked.

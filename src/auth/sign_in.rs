@@ -70,7 +70,12 @@ impl From<AuthError> for SignInError {
 ///
 /// # Errors
 /// See [`SignInError`].
-pub async fn sign_in(app: &App, login: &str, password: &str, device: Device) -> Result<(User, Pair), SignInError> {
+pub async fn sign_in(
+    app: &App,
+    login: &str,
+    password: &str,
+    device: Device,
+) -> Result<(User, Pair), SignInError> {
     let persistence = app.system().persistence();
     let user = users::by_username_or_email(persistence.pool(), login).await?;
     let hash = user.as_ref().and_then(|user| user.password.as_ref());
@@ -108,7 +113,11 @@ pub async fn sign_in(app: &App, login: &str, password: &str, device: Device) -> 
 ///
 /// # Errors
 /// When signing fails, which it does not.
-pub fn prepare_session(app: &App, user: &User, device: &Device) -> Result<(StartUserSession, Pair), AuthError> {
+pub fn prepare_session(
+    app: &App,
+    user: &User,
+    device: &Device,
+) -> Result<(StartUserSession, Pair), AuthError> {
     let session_id = new_id();
     let pair = app.auth().tokens().pair(user, &session_id)?;
     let start = StartUserSession {
@@ -147,7 +156,10 @@ pub async fn refresh(app: &App, presented: &str) -> Result<Pair, SignInError> {
     match rotation {
         Rotation::Rotated(_) => Ok(pair),
         Rotation::Reused(owner) => {
-            tracing::warn!(user = owner.user_id, "a spent refresh token was shown again, its sign-in is ended");
+            tracing::warn!(
+                user = owner.user_id,
+                "a spent refresh token was shown again, its sign-in is ended"
+            );
             app.auth().forget(&owner.user_id);
             audit(app, "user.refresh_reused", &user, &Device::default());
             Err(SignInError::BadRefresh)
@@ -187,7 +199,8 @@ pub async fn change_password(
     new: &str,
 ) -> Result<(), SignInError> {
     let persistence = app.system().persistence();
-    let user = users::by_id(persistence.pool(), &principal.user_id).await?.ok_or(SignInError::WrongCurrent)?;
+    let user =
+        users::by_id(persistence.pool(), &principal.user_id).await?.ok_or(SignInError::WrongCurrent)?;
     if !app.auth().passwords().verify(current, user.password.as_ref()).await? {
         return Err(SignInError::WrongCurrent);
     }
@@ -210,7 +223,8 @@ pub async fn change_password(
 /// `WrongPassword`, `Busy`, or while the database is away.
 pub async fn delete_account(app: &App, principal: &Principal, password: &str) -> Result<(), SignInError> {
     let persistence = app.system().persistence();
-    let user = users::by_id(persistence.pool(), &principal.user_id).await?.ok_or(SignInError::WrongPassword)?;
+    let user =
+        users::by_id(persistence.pool(), &principal.user_id).await?.ok_or(SignInError::WrongPassword)?;
     if !app.auth().passwords().verify(password, user.password.as_ref()).await? {
         return Err(SignInError::WrongPassword);
     }

@@ -128,7 +128,12 @@ impl Signer {
     }
 
     /// A ticket for who is in already.
-    pub(super) fn ticket(&self, user_id: &str, session: Option<&str>, life: Duration) -> Result<String, AuthError> {
+    pub(super) fn ticket(
+        &self,
+        user_id: &str,
+        session: Option<&str>,
+        life: Duration,
+    ) -> Result<String, AuthError> {
         let now = Utc::now();
         self.sign(&Claims {
             user_id: user_id.to_owned(),

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use devpocket_actors::persistence::users::{self, ChangePassword, CreateUser, MarkVerified, UpdateUser, User};
+use devpocket_actors::persistence::users::{
+    self, ChangePassword, CreateUser, MarkVerified, UpdateUser, User,
+};
 use devpocket_actors::persistence::{Engine, EngineGuard, Persistence, Plan, Role, connect, new_id};
 use devpocket_actors::templates;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
@@ -119,7 +121,8 @@ pub(super) async fn ensure_account(
 /// A password nobody guesses that satisfies the rules. Its special characters need no quoting
 /// in a shell or in JSON.
 pub(super) fn random_password() -> String {
-    const KINDS: [&[u8]; 4] = [b"abcdefghijkmnpqrstuvwxyz", b"ABCDEFGHJKLMNPQRSTUVWXYZ", b"23456789", b"-_.,:+=@"];
+    const KINDS: [&[u8]; 4] =
+        [b"abcdefghijkmnpqrstuvwxyz", b"ABCDEFGHJKLMNPQRSTUVWXYZ", b"23456789", b"-_.,:+=@"];
     let mut rng = rand::rng();
     let mut pick = |kind: usize| KINDS[kind].choose(&mut rng).copied().unwrap_or(b'-');
     let mut bytes: Vec<u8> = [1, 2, 3].map(&mut pick).into();

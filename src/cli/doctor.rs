@@ -73,7 +73,9 @@ async fn configured_checks(report: &mut Report, config: &Config) {
             report.check("migrations", migrations(&pool).await);
             report.note("templates", templates(&pool).await);
         }
-        Ok(_) => report.check("database", Err::<&str, _>("does not answer; check DATABASE_URL and the server")),
+        Ok(_) => {
+            report.check("database", Err::<&str, _>("does not answer; check DATABASE_URL and the server"))
+        }
     }
     report.note(
         "keys",
@@ -95,7 +97,11 @@ async fn migrations(pool: &PgPool) -> Result<String, String> {
     if newest >= ours {
         Ok(format!("at version {}", newest.unwrap_or(0)))
     } else {
-        Err(format!("at version {}, this build has {}; run devpocket migrate", newest.unwrap_or(0), ours.unwrap_or(0)))
+        Err(format!(
+            "at version {}, this build has {}; run devpocket migrate",
+            newest.unwrap_or(0),
+            ours.unwrap_or(0)
+        ))
     }
 }
 
@@ -118,11 +124,12 @@ fn mail(config: &Config) -> Result<&'static str, String> {
 
 fn limits(config: &Config) -> Result<String, String> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let wanted = u64::try_from(config.web.max_connections).unwrap_or(u64::MAX).saturating_add(OTHER_DESCRIPTORS);
+    let wanted =
+        u64::try_from(config.web.max_connections).unwrap_or(u64::MAX).saturating_add(OTHER_DESCRIPTORS);
     match limit {
-        Some(limit) if limit < wanted => {
-            Err(format!("{limit} open files allowed, MAX_CONNECTIONS needs {wanted}: raise `ulimit -n` or lower it"))
-        }
+        Some(limit) if limit < wanted => Err(format!(
+            "{limit} open files allowed, MAX_CONNECTIONS needs {wanted}: raise `ulimit -n` or lower it"
+        )),
         _ => Ok(format!("open files suffice for {} connections", config.web.max_connections)),
     }
 }

@@ -27,7 +27,9 @@ pub(super) fn pool(config: &Config) -> anyhow::Result<PgPool> {
 pub(super) async fn listen(address: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
-            anyhow::anyhow!("{address} is in use by another program; choose another address or port (0: any free one)")
+            anyhow::anyhow!(
+                "{address} is in use by another program; choose another address or port (0: any free one)"
+            )
         }
         _ => anyhow::anyhow!("cannot listen on {address}: {error}"),
     })

@@ -304,9 +304,14 @@ mod tests {
         ]))
         .unwrap_err();
         let text = problems.to_string();
-        for name in
-            ["PORT", "JWT_SECRET", "DATABASE_URL", "ENABLE_API_DOCS", "JWT_ACCESS_TOKEN_EXPIRES_IN", "SMTP_URL"]
-        {
+        for name in [
+            "PORT",
+            "JWT_SECRET",
+            "DATABASE_URL",
+            "ENABLE_API_DOCS",
+            "JWT_ACCESS_TOKEN_EXPIRES_IN",
+            "SMTP_URL",
+        ] {
             assert!(text.contains(name), "{name} in {text}");
         }
         assert!(text.contains("70000") && text.contains("perhaps") && text.contains("soon"), "{text}");
@@ -317,7 +322,10 @@ mod tests {
     #[test]
     fn what_is_required_is_told() {
         let text = Config::read(&Source::of([])).unwrap_err().to_string();
-        assert!(text.contains("DATABASE_URL") && text.contains("JWT_SECRET") && text.contains("not set"), "{text}");
+        assert!(
+            text.contains("DATABASE_URL") && text.contains("JWT_SECRET") && text.contains("not set"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -336,5 +344,25 @@ mod tests {
         let config = Config::read(&source(&[("ENABLE_API_DOCS", "false"), ("NODE_ENV", "test")])).unwrap();
         assert!(!config.web.api_docs);
         assert!(!config.limits.rate_limits);
+    }
+
+    /// Every variable the reader asks for is in the example, and its defaults are the real ones.
+    #[test]
+    fn the_example_is_complete_and_true() {
+        let example = include_str!("../../.env.example");
+        let code = include_str!("mod.rs").split("#[cfg(test)]").next().unwrap();
+        let asked = code.split('"').filter(|text| {
+            text.len() > 3
+                && text.contains(|c: char| c.is_ascii_uppercase())
+                && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+        });
+        for name in asked.chain(["PORT", "HOST"]) {
+            assert!(example.contains(&format!("{name}=")), "{name} is not in .env.example");
+        }
+        let set = example.lines().filter_map(|line| line.strip_prefix('#').unwrap_or(line).split_once('='));
+        let set = set.filter(|(name, _)| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));
+        let set: Vec<_> = set.filter(|(name, _)| !["JWT_SECRET", "DATABASE_URL"].contains(name)).collect();
+        let spelled = format!("{:?}", Config::read(&source(&set)).unwrap());
+        assert_eq!(spelled, format!("{:?}", Config::read(&source(&[])).unwrap()));
     }
 }

@@ -67,7 +67,8 @@ impl<'a> Reader<'a> {
 
     /// The first choice is the default.
     pub(super) fn one_of<T: Copy>(&mut self, name: &'static str, choices: &[(&'static str, T)]) -> T {
-        let expected = || format!("one of {}", choices.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", "));
+        let expected =
+            || format!("one of {}", choices.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", "));
         self.parsed(name, choices[0].1, expected, |text| {
             choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
         })
@@ -134,7 +135,11 @@ impl<'a> Reader<'a> {
     }
 
     /// A URL that may hold a password.
-    pub(super) fn optional_secret_url(&mut self, name: &'static str, schemes: &[&str]) -> Option<SecretString> {
+    pub(super) fn optional_secret_url(
+        &mut self,
+        name: &'static str,
+        schemes: &[&str],
+    ) -> Option<SecretString> {
         let text = self.source.get(name)?;
         if !schemes.iter().any(|scheme| text.starts_with(scheme)) {
             let found = Some(Found::Secret(text.chars().count()));

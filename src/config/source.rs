@@ -37,9 +37,10 @@ impl Source {
     #[must_use]
     pub fn environment() -> Self {
         // Variables that are no UTF-8 are none of ours.
-        Self::of(std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        }))
+        Self::of(
+            std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+        )
     }
 
     /// The environment over a file. Without a name: over the first of the usual files for

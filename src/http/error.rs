@@ -4,9 +4,9 @@
 use axum::http::StatusCode;
 use axum::http::header::{HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
+use devpocket_actors::environment::EnvironmentError;
 use devpocket_actors::persistence::environments::NAME_TAKEN;
 use devpocket_actors::persistence::{ReadError, WriteError};
-use devpocket_actors::environment::EnvironmentError;
 use serde::Serialize;
 use serde_json::{Value, json};
 

@@ -119,7 +119,9 @@ impl Fields {
     pub fn required_as(&mut self, name: &'static str, names: &[&str], rule: Rule) -> String {
         let value = names.iter().find_map(|name| self.take(name));
         match value {
-            Some(Value::String(text)) if text.is_empty() => self.error(name, format!("{name} is required"), "required"),
+            Some(Value::String(text)) if text.is_empty() => {
+                self.error(name, format!("{name} is required"), "required")
+            }
             Some(Value::String(text)) => return self.checked(name, text, rule).unwrap_or_default(),
             Some(_) => self.error(name, format!("{name} must be a string"), "invalid_type"),
             None => self.error(name, format!("{name} is required"), "required"),
@@ -209,7 +211,9 @@ mod tests {
 
     #[test]
     fn both_spellings_are_read_and_all_problems_told() {
-        let Value::Object(map) = serde_json::json!({"full_name": "Ann", "age": 3, "x": null}) else { panic!() };
+        let Value::Object(map) = serde_json::json!({"full_name": "Ann", "age": 3, "x": null}) else {
+            panic!()
+        };
         let mut fields = Fields { map, errors: Vec::new() };
         assert_eq!(fields.required("fullName", |_| Ok(())), "Ann");
         fields.required("x", |_| Ok(()));

@@ -158,7 +158,10 @@ pub fn is_variable_name(text: &str) -> bool {
 /// When it is none.
 pub fn session_name(text: &str) -> Checked {
     check((1..=64).contains(&text.len()), "must have 1 to 64 characters")?;
-    check(text.bytes().all(|byte| is_name_byte(byte) || byte == b'.'), "may hold letters, digits, -, _ and . only")
+    check(
+        text.bytes().all(|byte| is_name_byte(byte) || byte == b'.'),
+        "may hold letters, digits, -, _ and . only",
+    )
 }
 
 #[cfg(test)]
@@ -168,7 +171,9 @@ mod tests {
     #[test]
     fn passwords() {
         assert!(password("Str0ng!pass").is_ok());
-        for weak in ["Sh0r!t", "nouppercase1!", "NOLOWER1!", "NoDigits!", "NoSpecial1", "Password1!", "aDmin123!X"] {
+        for weak in
+            ["Sh0r!t", "nouppercase1!", "NOLOWER1!", "NoDigits!", "NoSpecial1", "Password1!", "aDmin123!X"]
+        {
             assert!(password(weak).is_err(), "{weak}");
         }
     }
@@ -176,7 +181,8 @@ mod tests {
     #[test]
     fn emails() {
         assert!(is_email("ann.b+c@example.org"));
-        for bad in ["", "ann", "@b.c", "a@b", "a@@b.c", "a b@c.d", "a@b..c", "a@.b.c", "a@b.c>\r\nBcc: x@y.z"] {
+        for bad in ["", "ann", "@b.c", "a@b", "a@@b.c", "a b@c.d", "a@b..c", "a@.b.c", "a@b.c>\r\nBcc: x@y.z"]
+        {
             assert!(!is_email(bad), "{bad}");
         }
     }
@@ -186,6 +192,8 @@ mod tests {
         assert!(cpu("500m").is_ok() && cpu("2").is_ok());
         assert!(cpu("m").is_err() && cpu("-1").is_err() && cpu("1.5").is_err() && cpu("0").is_err());
         assert!(bytes("1Gi").is_ok() && bytes("512M").is_ok());
-        assert!(bytes("1").is_err() && bytes("Gi").is_err() && bytes("1Ti").is_err() && bytes("0Gi").is_err());
+        assert!(
+            bytes("1").is_err() && bytes("Gi").is_err() && bytes("1Ti").is_err() && bytes("0Gi").is_err()
+        );
     }
 }

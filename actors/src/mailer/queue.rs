@@ -54,7 +54,11 @@ impl MailQueue {
         if state.entries.len() >= CAPACITY
             && let Some(oldest) = state.entries.pop_front()
         {
-            tracing::warn!(mail = oldest.id, kind = oldest.mail.kind, "too many mails wait, dropping the oldest");
+            tracing::warn!(
+                mail = oldest.id,
+                kind = oldest.mail.kind,
+                "too many mails wait, dropping the oldest"
+            );
         }
         state.last_id += 1;
         let id = state.last_id;

@@ -94,8 +94,10 @@ impl Sender {
     }
 
     fn message(&self, mail: &Mail) -> Option<Message> {
-        let builder =
-            Message::builder().from(self.from.clone()).to(mail.to.parse().ok()?).subject(mail.subject.clone());
+        let builder = Message::builder()
+            .from(self.from.clone())
+            .to(mail.to.parse().ok()?)
+            .subject(mail.subject.clone());
         let text = mail.text.clone();
         match mail.html.clone() {
             Some(html) => builder.multipart(MultiPart::alternative_plain_html(text, html)).ok(),

@@ -44,7 +44,8 @@ pub async fn finish(request: Request, next: Next) -> Response {
 
 /// Whether a client's id may be repeated in headers, bodies and logs.
 fn is_fit(id: &str) -> bool {
-    (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+    (1..=128).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
 }
 
 /// Lower-case base 36.

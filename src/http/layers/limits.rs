@@ -103,7 +103,8 @@ impl Limit {
     }
 
     fn describe(&self, headers: &mut HeaderMap, left: u32) {
-        let full_in = u64::from(self.most.saturating_sub(left)) * u64::try_from(self.pause.as_millis()).unwrap_or(0);
+        let full_in =
+            u64::from(self.most.saturating_sub(left)) * u64::try_from(self.pause.as_millis()).unwrap_or(0);
         let reset = full_in.div_ceil(1_000);
         for (name, value) in [
             ("ratelimit-limit", u64::from(self.most)),

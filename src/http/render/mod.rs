@@ -45,7 +45,6 @@ pub fn both(mut value: Value) -> Value {
 }
 
 /// An object that only says something.
-#[must_use]
 pub fn message(text: &str) -> axum::Json<Value> {
     axum::Json(json!({ "message": text }))
 }

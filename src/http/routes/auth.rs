@@ -34,7 +34,8 @@ pub(super) async fn register(
     app.limits().check(&app.limits().sign_ins, &key(&email, &device))?;
     fields.finish()?;
     let full_name = full_name.unwrap_or_else(|| username.clone());
-    let (user, pair) = proofs::register(&app, NewAccount { email, username, password, full_name }, device).await?;
+    let (user, pair) =
+        proofs::register(&app, NewAccount { email, username, password, full_name }, device).await?;
     let mut body = render::user(&user);
     render::extend(&mut body, render::tokens(&pair));
     render::extend(&mut body, json!({ "message": REGISTERED }));
@@ -42,7 +43,8 @@ pub(super) async fn register(
 }
 
 pub(super) async fn login(State(app): State<App>, device: Device, mut fields: Fields) -> ApiResult {
-    let login = fields.required_as("usernameOrEmail", &["usernameOrEmail", "email", "username"], validate::any);
+    let login =
+        fields.required_as("usernameOrEmail", &["usernameOrEmail", "email", "username"], validate::any);
     let password = fields.required("password", validate::any);
     app.limits().check(&app.limits().sign_ins, &key(&login, &device))?;
     fields.finish()?;

@@ -84,7 +84,9 @@ pub(super) async fn create(
         cpu: wanted.cpu,
         memory: wanted.memory,
         storage: wanted.storage,
-        variables: Variables(variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()),
+        variables: Variables(
+            variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+        ),
         limit: app.config().limits.environments.of(principal.plan),
     };
     let made = app.system().create_environment(new).await?;
@@ -141,7 +143,11 @@ pub(super) async fn update(
     Ok(Json(render::environment(&view)))
 }
 
-pub(super) async fn delete(State(app): State<App>, principal: Principal, Path(id): Path<String>) -> ApiResult {
+pub(super) async fn delete(
+    State(app): State<App>,
+    principal: Principal,
+    Path(id): Path<String>,
+) -> ApiResult {
     app.system().change_environment(&principal.user_id, &id, Change::Delete).await?;
     Ok(render::message("Environment deleted successfully"))
 }
@@ -173,7 +179,11 @@ pub(super) async fn stop(State(app): State<App>, principal: Principal, Path(id):
     change(&app, &principal, &id, Change::Stop, "stopped").await
 }
 
-pub(super) async fn restart(State(app): State<App>, principal: Principal, Path(id): Path<String>) -> ApiResult {
+pub(super) async fn restart(
+    State(app): State<App>,
+    principal: Principal,
+    Path(id): Path<String>,
+) -> ApiResult {
     change(&app, &principal, &id, Change::Restart, "restarted").await
 }
 

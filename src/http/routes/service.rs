@@ -28,7 +28,7 @@ pub(super) async fn root(State(app): State<App>) -> Json<Value> {
 
 pub(super) async fn health(State(app): State<App>) -> Json<Value> {
     let now = Utc::now();
-    let millis = u32::try_from(now.timestamp_subsec_millis()).unwrap_or(0);
+    let millis = now.timestamp_subsec_millis();
     #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 fit a double for a long time")]
     let seconds = now.timestamp() as f64 + f64::from(millis) / 1_000.0;
     Json(json!({

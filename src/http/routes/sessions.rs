@@ -39,10 +39,12 @@ fn size(fields: &mut Fields) -> Size {
     let default = Size::DEFAULT;
     let mut side = |name, default: u16| match fields.number(name) {
         None => default,
-        Some(value) => u16::try_from(value).ok().filter(|side| (1..=Size::MAX).contains(side)).unwrap_or_else(|| {
-            fields.error(name, format!("{name} must be 1 to {}", Size::MAX), "invalid");
-            default
-        }),
+        Some(value) => {
+            u16::try_from(value).ok().filter(|side| (1..=Size::MAX).contains(side)).unwrap_or_else(|| {
+                fields.error(name, format!("{name} must be 1 to {}", Size::MAX), "invalid");
+                default
+            })
+        }
     };
     let (cols, rows) = (side("cols", default.cols()), side("rows", default.rows()));
     Size::new(cols, rows).unwrap_or(default)

@@ -22,17 +22,14 @@ fn filter(params: &Params) -> Result<TemplateFilter, ApiError> {
         search: params.text("search").or_else(|| params.text("q")).map(str::to_owned),
         tags: params
             .text("tags")
-            .map(|tags| tags.split(',').map(|tag| tag.trim().to_owned()).filter(|tag| !tag.is_empty()).collect())
+            .map(|tags| {
+                tags.split(',').map(|tag| tag.trim().to_owned()).filter(|tag| !tag.is_empty()).collect()
+            })
             .unwrap_or_default(),
     })
 }
 
-async fn page(
-    app: &App,
-    params: &Params,
-    page: Page,
-    show: fn(&templates::Template) -> Value,
-) -> ApiResult {
+async fn page(app: &App, params: &Params, page: Page, show: fn(&templates::Template) -> Value) -> ApiResult {
     let pool = app.system().persistence().pool();
     let (rows, total) = templates::list(pool, &filter(params)?, page).await?;
     let rows: Vec<_> = rows.iter().map(show).collect();

@@ -1,0 +1,154 @@
+//! A server in this process, and a client that asks it one thing at a time.
+
+use std::time::Duration;
+
+use devpocket::config::{Config, Source};
+use devpocket::{Parts, Running, Server};
+use devpocket_actors::persistence::embedded::PrivatePostgres;
+use devpocket_actors::templates;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A password that satisfies the rules.
+pub const PASSWORD: &str = "Str0ng!enough";
+/// The key of all test servers.
+pub const JWT_SECRET: &str = "a-secret-of-more-than-32-characters!";
+
+/// A server with an empty database of its own; its mails are in a directory.
+pub struct TestServer {
+    pub running: Running,
+    outbox: tempfile::TempDir,
+}
+
+/// What came back.
+pub struct Answer {
+    pub status: u16,
+    pub headers: String,
+    pub body: Value,
+}
+
+impl Answer {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.lines().find_map(|line| {
+            let (key, value) = line.split_once(": ")?;
+            key.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+
+    /// A text in the body; empty when it is not there.
+    pub fn text(&self, key: &str) -> &str {
+        self.body[key].as_str().unwrap_or_default()
+    }
+}
+
+impl TestServer {
+    pub async fn start(variables: &[(&str, &str)]) -> Self {
+        let outbox = tempfile::tempdir().unwrap();
+        let database = PrivatePostgres::for_tests().await.unwrap();
+        let directory = outbox.path().display().to_string();
+        let basis = [
+            ("DATABASE_URL", database.url.as_str()),
+            ("JWT_SECRET", JWT_SECRET),
+            ("NODE_ENV", "test"),
+            ("BCRYPT_ROUNDS", "4"),
+            ("MAIL_OUTBOX_DIR", &directory),
+        ];
+        let all = basis.iter().chain(variables);
+        let source = Source::of(all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let config = Config::read(&source).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let parts = Parts { config, listener, pool: database.pool, local: None };
+        let running = Server::start(parts).await.unwrap();
+        templates::sync(running.system().persistence(), templates::built_in().unwrap()).await.unwrap();
+        Self { running, outbox }
+    }
+
+    /// Sends exactly these lines and this body.
+    pub async fn raw(&self, head: &str, body: &[u8]) -> Answer {
+        let mut stream = TcpStream::connect(self.running.addr()).await.unwrap();
+        let head =
+            format!("{head}\r\nHost: test\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(body).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        let (headers, body) = answer.split_once("\r\n\r\n").unwrap();
+        Answer {
+            status: headers[9..12].parse().unwrap(),
+            headers: headers.to_owned(),
+            body: serde_json::from_str(body).unwrap_or(Value::Null),
+        }
+    }
+
+    pub async fn ask(&self, method: &str, path: &str, token: Option<&str>, body: Option<Value>) -> Answer {
+        let mut head = format!("{method} {path} HTTP/1.1");
+        if let Some(token) = token {
+            head += &format!("\r\nAuthorization: Bearer {token}");
+        }
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        if !body.is_empty() {
+            head += "\r\nContent-Type: application/json";
+        }
+        self.raw(&head, body.as_bytes()).await
+    }
+
+    pub async fn get(&self, path: &str, token: &str) -> Answer {
+        self.ask("GET", path, Some(token), None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.ask("POST", path, None, Some(body)).await
+    }
+
+    pub async fn post_as(&self, path: &str, token: &str, body: Value) -> Answer {
+        self.ask("POST", path, Some(token), Some(body)).await
+    }
+
+    /// Registers somebody.
+    pub async fn register(&self, name: &str) -> Answer {
+        let body = json!({ "email": format!("{name}@example.org"), "username": name,
+                           "password": PASSWORD, "fullName": "Ann Example" });
+        self.post("/api/v1/auth/register", body).await
+    }
+
+    pub async fn login(&self, name: &str, password: &str) -> Answer {
+        self.post("/api/v1/auth/login", json!({ "usernameOrEmail": name, "password": password })).await
+    }
+
+    /// Somebody registered and verified: their access token.
+    pub async fn verified(&self, name: &str) -> String {
+        let registered = self.register(name).await;
+        let token = registered.text("accessToken").to_owned();
+        let code = self.code().await;
+        let verified = self.post_as("/api/v1/auth/verify-email", &token, json!({ "token": code })).await;
+        assert_eq!(verified.status, 200, "{}", verified.body);
+        token
+    }
+
+    /// The six digits of the newest mail.
+    pub async fn code(&self) -> String {
+        let mail = self.mail().await;
+        let words = mail.split(|c: char| !c.is_ascii_alphanumeric());
+        let is_code = |word: &&str| word.len() == 6 && word.bytes().all(|byte| byte.is_ascii_digit());
+        words.filter(is_code).next_back().unwrap().to_owned()
+    }
+
+    /// The newest mail; it is taken away.
+    pub async fn mail(&self) -> String {
+        for _ in 0..500 {
+            let entries = std::fs::read_dir(self.outbox.path()).unwrap().flatten();
+            let mails = entries.map(|entry| entry.path());
+            let newest = mails.filter(|path| path.extension().is_some_and(|kind| kind == "eml")).max();
+            if let Some(path) = newest {
+                let mail = std::fs::read_to_string(&path).unwrap();
+                std::fs::remove_file(path).unwrap();
+                return mail;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("no mail came");
+    }
+}
