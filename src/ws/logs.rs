@@ -27,6 +27,9 @@ use crate::http::render::timestamp;
 /// How long the socket may take to take a message.
 const SEND_LIMIT: Duration = Duration::from_secs(30);
 
+/// The longest line that is sent as one, in bytes.
+const MAX_LINE: usize = 8 * 1024;
+
 /// How often the environment's status is looked at.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
@@ -116,9 +119,13 @@ async fn try_follow(
     let (mut heard, mut look) = (Instant::now(), 0u32);
     loop {
         while let Some(bytes) = lines.read() {
-            partial.extend_from_slice(&bytes);
-            while let Some(end) = partial.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = partial.drain(..=end).collect();
+            for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+                partial.extend_from_slice(piece);
+                // A progress bar may draw itself for ever without an end of line.
+                if !piece.ends_with(b"\n") && partial.len() < MAX_LINE {
+                    continue;
+                }
+                let line = std::mem::take(&mut partial);
                 let line = String::from_utf8_lossy(&line);
                 let data = line.trim_end_matches(['\r', '\n']);
                 let now = timestamp(chrono::Utc::now());
