@@ -168,6 +168,7 @@ impl Term {
     }
 
     fn align(&mut self) {
+        let origin = self.modes.origin;
         let grid = self.grid();
         let cell = super::cell::Cell { content: 'E'.into(), attr: Attr::default() };
         let cols = grid.cols;
@@ -175,7 +176,7 @@ impl Term {
             row.reset(cols, Attr::default());
             row.cells.resize(cols, cell);
         }
-        grid.go_to(0, 0, false);
+        grid.go_to(0, 0, origin);
     }
 
     fn erase_display(&mut self, mode: u16) {
