@@ -46,12 +46,11 @@ impl Perform for Term {
             ([], b'D') => {
                 let grid = self.grid();
                 grid.restrict();
-                grid.advance(false, attr);
+                grid.index(attr);
             }
             ([], b'E') => {
                 self.grid().col = 0;
-                let grid = self.grid();
-                grid.advance(false, attr);
+                self.grid().index(attr);
             }
             ([], b'M') => self.grid().reverse(attr),
             ([], b'H') => {
