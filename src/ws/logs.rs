@@ -111,7 +111,8 @@ async fn try_follow(
     send_message(socket, json::welcome(&view, false)).await?;
     let mut lines = log.follow();
     let (mut partial, mut shown) = (Vec::new(), None);
-    let (ping_every, dead_after) = Json::default().heartbeat();
+    let dialect = Json::new(app.config().limits.socket_heartbeat);
+    let (ping_every, dead_after) = dialect.heartbeat();
     let (mut pings, mut looks) = (interval(ping_every), interval(STATUS_EVERY));
     for timer in [&mut pings, &mut looks] {
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -166,7 +167,7 @@ async fn try_follow(
                 let Some(Ok(message)) = message else { return Ok(Ending::Left) };
                 heard = Instant::now();
                 match json::decode(message)? {
-                    Received::Ping(number) => send_message(socket, Json::default().pong(number)).await?,
+                    Received::Ping(number) => send_message(socket, dialect.pong(number)).await?,
                     Received::Mistake(answer) => send_message(socket, answer).await?,
                     // Typing and resizing have no meaning here.
                     _ => {}
