@@ -1,6 +1,5 @@
 //! The messages of the existing mobile app.
 
-use devpocket_protocol::Size;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -54,9 +53,8 @@ async fn the_app_gets_what_it_knows() {
     // It is the same session as the others'.
     let mut other = crate::common::shell::Shell::open(person.options(&environment.id, "main")).await;
     other.type_text("printf 'sha%s\\n' red\n");
-    until(&mut app, "shared").await;
     other.until_text("shared").await;
-    let _ = Size::DEFAULT;
+    until(&mut app, "shared").await;
 }
 
 /// Characters of several bytes are never cut, wherever output is cut.
