@@ -5,14 +5,19 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::common::raw::RawSocket;
 use crate::common::server::TestServer;
+use crate::common::soon;
 
 /// Reads output until it holds `text`.
 async fn until(socket: &mut RawSocket, text: &str) -> String {
-    let mut all = String::new();
-    while !all.contains(text) {
-        all.push_str(socket.json_of("output").await["data"].as_str().unwrap());
-    }
-    all
+    // As a whole: the server's own pings go on for ever.
+    soon(text, async {
+        let mut all = String::new();
+        while !all.contains(text) {
+            all.push_str(socket.json_of("output").await["data"].as_str().unwrap());
+        }
+        all
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
