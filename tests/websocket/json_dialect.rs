@@ -1,19 +1,23 @@
 //! The messages of the existing mobile app.
 
-use devpocket_protocol::Size;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::common::raw::RawSocket;
 use crate::common::server::TestServer;
+use crate::common::soon;
 
 /// Reads output until it holds `text`.
 async fn until(socket: &mut RawSocket, text: &str) -> String {
-    let mut all = String::new();
-    while !all.contains(text) {
-        all.push_str(socket.json_of("output").await["data"].as_str().unwrap());
-    }
-    all
+    // As a whole: the server's own pings go on for ever.
+    soon(text, async {
+        let mut all = String::new();
+        while !all.contains(text) {
+            all.push_str(socket.json_of("output").await["data"].as_str().unwrap());
+        }
+        all
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,9 +58,8 @@ async fn the_app_gets_what_it_knows() {
     // It is the same session as the others'.
     let mut other = crate::common::shell::Shell::open(person.options(&environment.id, "main")).await;
     other.type_text("printf 'sha%s\\n' red\n");
-    until(&mut app, "shared").await;
     other.until_text("shared").await;
-    let _ = Size::DEFAULT;
+    until(&mut app, "shared").await;
 }
 
 /// Characters of several bytes are never cut, wherever output is cut.

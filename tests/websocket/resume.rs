@@ -27,7 +27,7 @@ fn paced(chunks: u64, lines: u64) -> String {
 }
 
 const CHUNKS: u64 = 100;
-const LINES: u64 = 7_200;
+const LINES: u64 = 7_500;
 
 /// 20 MB over 50 breaks: no more is under way at a time than the session holds, so each byte
 /// has to come, once, and no snapshot in its place.

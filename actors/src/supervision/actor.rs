@@ -113,6 +113,9 @@ impl<B: Behavior> Actor for Runner<B> {
         myself: ActorRef<Self::Msg>,
         (me, registry, args): Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
+        // The parent does it as well, but perhaps only after this actor runs: what a task of its
+        // own tells it first would be lost.
+        me.set(Some(myself.clone()));
         let context = Context { me, registry, cell: myself.get_cell() };
         Ok(Running { context, args: Some(args), behavior: None })
     }

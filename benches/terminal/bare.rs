@@ -1,0 +1,179 @@
+//! The peer: a WebSocket task in front of a PTY and nothing else, in a process of its own.
+
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{WebSocketStream, accept_async_with_config, client_async_with_config};
+
+use crate::figures::percentile;
+use crate::product::{BULK, ECHO};
+
+type Ws = WebSocketStream<TcpStream>;
+
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0)
+}
+
+/// The peer's server: a program in a PTY for each connection.
+pub async fn serve(port: u16) {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    loop {
+        let (tcp, _) = listener.accept().await.unwrap();
+        tcp.set_nodelay(true).unwrap();
+        tokio::spawn(connection(tcp));
+    }
+}
+
+async fn connection(tcp: TcpStream) {
+    let mut ws = accept_async_with_config(tcp, Some(config())).await.unwrap();
+    let Some(Ok(Message::Text(program))) = ws.next().await else { return };
+    let (pty, mut child) = spawn(program.as_str());
+    let pty = Arc::new(pty);
+    let (mut sink, mut stream) = ws.split();
+    let writing = {
+        let pty = Arc::clone(&pty);
+        async move {
+            while let Some(Ok(Message::Binary(data))) = stream.next().await {
+                let mut done = 0;
+                while done < data.len() {
+                    let mut ready = pty.writable().await.unwrap();
+                    if let Ok(Ok(n)) =
+                        ready.try_io(|fd| rustix::io::write(fd, &data[done..]).map_err(Into::into))
+                    {
+                        done += n;
+                    }
+                }
+            }
+        }
+    };
+    let reading = async {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let Ok(mut ready) = pty.readable().await else { return };
+            let mut n = 0;
+            // As much as there is: a PTY gives at most a page at a time.
+            while n < buffer.len() {
+                match ready.try_io(|fd| rustix::io::read(fd, &mut buffer[n..]).map_err(Into::into)) {
+                    Ok(Ok(0) | Err(_)) => return,
+                    Ok(Ok(more)) => n += more,
+                    Err(_) => break,
+                }
+            }
+            if n > 0 && sink.send(Message::Binary(Bytes::copy_from_slice(&buffer[..n]))).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! { () = writing => {}, () = reading => {} }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+fn spawn(program: &str) -> (AsyncFd<OwnedFd>, Child) {
+    let pty = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&pty).unwrap();
+    unlockpt(&pty).unwrap();
+    let name = ptsname(&pty, Vec::new()).unwrap().into_string().unwrap();
+    let open = || std::fs::File::options().read(true).write(true).open(&name).unwrap();
+    let child = Command::new("/bin/sh")
+        .args(["-c", program])
+        .stdin(Stdio::from(open()))
+        .stdout(Stdio::from(open()))
+        .stderr(Stdio::from(open()))
+        .spawn()
+        .unwrap();
+    rustix::io::ioctl_fionbio(&pty, true).unwrap();
+    (AsyncFd::new(pty).unwrap(), child)
+}
+
+/// The peer's process.
+pub struct Bare {
+    child: Child,
+    port: u16,
+}
+
+impl Bare {
+    pub async fn start() -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["bare-server", &port.to_string()])
+            .spawn()
+            .unwrap();
+        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Self { child, port }
+    }
+
+    async fn open(&self, program: &str) -> Ws {
+        let tcp = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        tcp.set_nodelay(true).unwrap();
+        let url = format!("ws://127.0.0.1:{}/", self.port);
+        let (mut ws, _) = client_async_with_config(url, tcp, Some(config())).await.unwrap();
+        ws.send(Message::text(program)).await.unwrap();
+        until(&mut ws, b"READY").await;
+        ws
+    }
+
+    /// p50 and p99 of echoed keys, in microseconds.
+    pub async fn echo(&self, sessions: usize, keys: usize) -> (f64, f64) {
+        let mut all = Vec::new();
+        let mut sockets = Vec::new();
+        for _ in 0..sessions {
+            sockets.push(self.open(ECHO).await);
+        }
+        let (each, pause) = crate::product::schedule(sessions, keys);
+        let tasks = sockets.into_iter().map(|mut ws| {
+            tokio::spawn(async move {
+                let mut took = Vec::new();
+                for _ in 0..each {
+                    tokio::time::sleep(pause).await;
+                    let pressed = Instant::now();
+                    ws.send(Message::Binary(Bytes::from_static(b"k"))).await.unwrap();
+                    let _ = ws.next().await.unwrap().unwrap();
+                    took.push(pressed.elapsed().as_secs_f64() * 1e6);
+                }
+                took
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            all.extend(task.await.unwrap());
+        }
+        (percentile(&all, 0.5), percentile(&all, 0.99))
+    }
+
+    /// MB/s of output.
+    pub async fn bulk(&self, bytes: usize) -> f64 {
+        let mut ws = self.open(&BULK.replace("BYTES", &bytes.to_string())).await;
+        let started = Instant::now();
+        ws.send(Message::Binary(Bytes::from_static(b"\n"))).await.unwrap();
+        let mut got = 0;
+        while got < bytes {
+            got += ws.next().await.unwrap().unwrap().len();
+        }
+        bytes as f64 / 1e6 / started.elapsed().as_secs_f64()
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn until(ws: &mut Ws, text: &[u8]) {
+    let mut all = Vec::new();
+    while !all.windows(text.len()).any(|window| window == text) {
+        all.extend_from_slice(&ws.next().await.unwrap().unwrap().into_data());
+    }
+}
