@@ -27,7 +27,7 @@ use crate::runtime::Runtime;
 use crate::supervision::{
     ActorPath, Addr, CallError, Kind, Registry, Reply, TaskGuard, spawn_root, watchdog,
 };
-use crate::terminal::{Hub, Kick, TerminalMessage};
+use crate::terminal::{Hub, TerminalMessage};
 use crate::user::{Admission, Presence, UserArgs, UserMessage, UsersMessage};
 
 /// The name of the cluster that is this machine.
@@ -361,14 +361,6 @@ impl System {
                 }
                 Err(error) => return Err(error),
             }
-        }
-    }
-
-    /// Tells all clients that this process goes away.
-    pub fn drain_clients(&self) {
-        for terminal in self.inner.registry.find_all::<TerminalMessage>(Kind::Terminal) {
-            // One that is being restarted has no clients to tell.
-            let _ = terminal.cast(TerminalMessage::Kick(Kick::GoingAway));
         }
     }
 

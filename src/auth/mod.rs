@@ -14,6 +14,7 @@ pub mod passwords;
 pub mod proofs;
 pub mod sign_in;
 mod standing;
+mod strangers;
 pub mod tickets;
 pub mod tokens;
 
@@ -29,6 +30,7 @@ pub struct AuthState {
     tokens: tokens::Signer,
     tickets: tickets::Used,
     standing: standing::Cache,
+    strangers: strangers::Strangers,
     passwords: passwords::Hasher,
 }
 
@@ -40,6 +42,7 @@ impl AuthState {
             tokens: tokens::Signer::new(&config.tokens),
             tickets: tickets::Used::default(),
             standing: standing::Cache::default(),
+            strangers: strangers::Strangers::default(),
             passwords: passwords::Hasher::new(config.passwords.bcrypt_cost),
         }
     }

@@ -1,5 +1,7 @@
 //! Signing in, staying in, signing out.
 
+use std::time::Instant;
+
 use chrono::Utc;
 use devpocket_actors::environment::Change;
 use devpocket_actors::persistence::tokens::{
@@ -80,19 +82,26 @@ pub async fn sign_in(
     let user = users::by_username_or_email(persistence.pool(), login).await?;
     let hash = user.as_ref().and_then(|user| user.password.as_ref());
     let matches = app.auth().passwords().verify(password, hash).await?;
-    let user = user.filter(|user| user.is_active).ok_or(SignInError::Incorrect)?;
+    let rules = &app.config().passwords;
+    let miss = |user_id: &str| RecordFailedLogin {
+        user_id: user_id.to_owned(),
+        max_attempts: i32::try_from(rules.lockout_attempts).unwrap_or(i32::MAX),
+        lock_for: rules.lockout_for,
+    };
+    let Some(user) = user.filter(|user| user.is_active) else {
+        // Counted like any other, in words and in time: the write finds no row.
+        let locked = app.auth().strangers.miss(login, rules, Instant::now());
+        return match persistence.write(miss("nobody")).await {
+            Err(error) if error.is_transient() => Err(error.into()),
+            _ if locked => Err(SignInError::Locked),
+            _ => Err(SignInError::Incorrect),
+        };
+    };
     if user.is_locked(Utc::now()) {
         return Err(SignInError::Locked);
     }
     if !matches {
-        let rules = &app.config().passwords;
-        let failed = persistence
-            .write(RecordFailedLogin {
-                user_id: user.id.clone(),
-                max_attempts: i32::try_from(rules.lockout_attempts).unwrap_or(i32::MAX),
-                lock_for: rules.lockout_for,
-            })
-            .await?;
+        let failed = persistence.write(miss(&user.id)).await?;
         audit(app, "user.sign_in_failed", &user, &device);
         if failed.locked_until.is_some_and(|until| until > Utc::now()) {
             app.auth().forget(&user.id);

@@ -53,8 +53,9 @@ pub struct Config {
     pub host: String,
     /// `PORT`; 0 takes any free one.
     pub port: u16,
-    /// `CLUSTER_NAME`: where environments go when nobody says where.
-    pub cluster_name: String,
+    /// `CLUSTER_NAME`: where environments go when nobody says where; without it, to the default
+    /// cluster.
+    pub cluster_name: Option<String>,
     /// `SECRET_KEY`: seals the kubeconfigs in the database.
     pub secret_key: Option<SecretString>,
     /// `GOOGLE_CLIENT_ID`: sign-in with Google is offered when it is set.
@@ -202,7 +203,7 @@ impl Config {
             mode,
             host: read.text("HOST", "0.0.0.0"),
             port: read.number("PORT", 8000, 0..=65_535),
-            cluster_name: read.text("CLUSTER_NAME", "default-cluster"),
+            cluster_name: read.optional_text("CLUSTER_NAME"),
             secret_key: read.optional_secret("SECRET_KEY", 32),
             google_client_id: read.optional_text("GOOGLE_CLIENT_ID"),
             database: Database {
@@ -248,7 +249,7 @@ impl Config {
             },
             mail: mail(read),
             log: Log {
-                filter: read.text("LOG_LEVEL", "warn"),
+                filter: read.log_filter("LOG_LEVEL", "warn"),
                 json: read.one_of("LOG_FORMAT", &[("simple", false), ("json", true)]),
             },
             local_runtime: read.optional_text("LOCAL_RUNTIME_DIR").map(PathBuf::from),
@@ -301,6 +302,7 @@ mod tests {
             ("ENABLE_API_DOCS".into(), "perhaps".into()),
             ("JWT_ACCESS_TOKEN_EXPIRES_IN".into(), "soon".into()),
             ("SMTP_URL".into(), "hunter2".into()),
+            ("LOG_LEVEL".into(), "loud=quite".into()),
         ]))
         .unwrap_err();
         let text = problems.to_string();
@@ -311,6 +313,7 @@ mod tests {
             "ENABLE_API_DOCS",
             "JWT_ACCESS_TOKEN_EXPIRES_IN",
             "SMTP_URL",
+            "LOG_LEVEL",
         ] {
             assert!(text.contains(name), "{name} in {text}");
         }

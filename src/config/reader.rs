@@ -111,6 +111,14 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// A level, or a filter of the log.
+    pub(super) fn log_filter(&mut self, name: &'static str, default: &str) -> String {
+        let expected = || "error, warn, info, debug, trace or a filter such as info,devpocket=debug".into();
+        self.parsed(name, default.to_owned(), expected, |text| {
+            tracing_subscriber::EnvFilter::try_new(text).is_ok().then(|| text.to_owned())
+        })
+    }
+
     pub(super) fn secret(&mut self, name: &'static str, shortest: usize) -> SecretString {
         if self.source.get(name).is_none() {
             self.problem(name, None, format!("a secret of at least {shortest} characters"));

@@ -67,6 +67,8 @@ pub(super) enum Ending {
     SessionEnded,
     /// From the session's side.
     Kicked(Kick),
+    /// This server process goes away.
+    GoingAway,
     /// The client broke the protocol; the text says how.
     Malformed(String),
     /// The client may not do that.
@@ -94,7 +96,7 @@ impl Ending {
     pub(super) fn code(&self) -> (u16, String) {
         let (code, reason) = match self {
             Self::SessionEnded => (code::ENDED, "the session ended"),
-            Self::Kicked(Kick::GoingAway) => (code::GOING_AWAY, "the server goes away; connect again"),
+            Self::GoingAway => (code::GOING_AWAY, "the server goes away; connect again"),
             Self::Kicked(Kick::Detached) => (code::DETACHED, "detached"),
             Self::Kicked(Kick::EnvironmentDeleted) => (code::GONE, "the environment was deleted"),
             Self::Kicked(Kick::TooSlow) => (code::TOO_SLOW, "too slow for too long"),

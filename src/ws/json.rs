@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use devpocket_actors::persistence::environments::EnvironmentView;
-use devpocket_actors::terminal::{Event, Kick};
+use devpocket_actors::terminal::Event;
 use devpocket_protocol::Size;
 use devpocket_protocol::client::close as code;
 use serde_json::{Value, json};
@@ -136,7 +136,7 @@ impl Dialect for Json {
         let (_, reason) = ending.code();
         let code = match ending {
             Ending::SessionEnded | Ending::Left => code::ENDED,
-            Ending::Kicked(Kick::GoingAway) => code::GOING_AWAY,
+            Ending::GoingAway => code::GOING_AWAY,
             Ending::TooLarge => code::TOO_LARGE,
             Ending::Failed => code::FAILED,
             _ => code::POLICY,

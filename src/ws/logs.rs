@@ -134,7 +134,7 @@ async fn try_follow(
         }
         tokio::select! {
             () = lines.changed() => {}
-            () = counted.closing() => return Ok(Ending::Kicked(devpocket_actors::terminal::Kick::GoingAway)),
+            () = counted.closing() => return Ok(Ending::GoingAway),
             _ = looks.tick() => {
                 look += 1;
                 if look.is_multiple_of(LOOKS_PER_CHECK) && !is_still_valid(&app, &principal).await {

@@ -91,14 +91,14 @@ pub(super) async fn serve(
     let ending = tokio::select! {
         ending = read(&mut stream, &shared, decode) => ending,
         ending = write(&mut sink, &shared, session, &mut dialect, greeting) => ending,
-        () = counted.closing() => Ending::Kicked(Kick::GoingAway),
+        () = counted.closing() => Ending::GoingAway,
     };
     tracing::debug!(?ending, "terminal connection ended");
     if ending == Ending::Left {
         return;
     }
     let closing = async {
-        if ending == Ending::Kicked(Kick::GoingAway)
+        if ending == Ending::GoingAway
             && let Some(message) = dialect.event(&Event::Status(Status::of(SessionState::Draining)))
         {
             let _ = sink.send(message).await;

@@ -71,9 +71,12 @@ async fn unknown_and_wrong_are_answered_alike_and_guessing_locks() {
     assert_eq!((unknown.status, wrong.status), (401, 401));
     assert_eq!(unknown.text("message"), wrong.text("message"));
     assert!(wrong.text("detail").to_lowercase().contains("incorrect"));
+    server.login("bob", "wrong").await;
     server.login("ann", "wrong").await;
+    let stranger = server.login("bob", "wrong").await;
     let locked = server.login("ann", "wrong").await;
     assert!(locked.status == 401 && locked.text("message").contains("locked"), "{}", locked.body);
+    assert_eq!((stranger.status, stranger.text("message")), (401, locked.text("message")));
     let right = server.login("ann", PASSWORD).await;
     assert!(right.status == 401 && right.text("message").contains("locked"));
     server.running.stop().await;

@@ -1,4 +1,5 @@
 //! The HTTP API against a whole server in this process and a real Postgres.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a failed test")]
 
 mod accounts;
 mod environments;

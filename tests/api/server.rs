@@ -131,9 +131,9 @@ impl TestServer {
     /// The six digits of the newest mail.
     pub async fn code(&self) -> String {
         let mail = self.mail().await;
-        let words = mail.split(|c: char| !c.is_ascii_alphanumeric());
+        let mut words = mail.split(|c: char| !c.is_ascii_alphanumeric());
         let is_code = |word: &&str| word.len() == 6 && word.bytes().all(|byte| byte.is_ascii_digit());
-        words.filter(is_code).next_back().unwrap().to_owned()
+        words.rfind(is_code).unwrap().to_owned()
     }
 
     /// The newest mail; it is taken away.

@@ -1,6 +1,11 @@
 //! Failures that are struck on purpose: what a person sees of them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper that fails is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that fails is a failed test"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;

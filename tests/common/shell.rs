@@ -3,6 +3,7 @@
 use devpocket::client::{ClientError, Event, Options, TerminalClient};
 use devpocket_protocol::Size;
 use devpocket_protocol::client::{Exit, Hello, Status};
+use uuid::Uuid;
 
 use super::soon;
 
@@ -141,11 +142,15 @@ impl Shell {
 
     /// Runs a command in a quiet shell and returns what it wrote.
     pub async fn run(&mut self, command: &str) -> String {
+        // Marks of its own: a snapshot may show those of an earlier command.
+        let mark = &Uuid::new_v4().simple().to_string()[..8];
+        let (begin, end) = (format!("<{mark}\r\n"), format!("{mark}>\r\n"));
         self.forget();
-        self.type_text(&format!("{command}; printf 'DO%s\\n' NE\n"));
-        self.until_text("DONE\r\n").await;
+        self.type_text(&format!("printf '<%s\\n' {mark}; {command}; printf '%s>\\n' {mark}\n"));
+        self.until_text(&end).await;
         let text = String::from_utf8_lossy(&self.received).into_owned();
-        text.split("DONE\r\n").next().unwrap().to_owned()
+        let text = text.split(&end).next().unwrap();
+        text.split(&begin).last().unwrap().to_owned()
     }
 }
 

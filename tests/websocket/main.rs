@@ -1,6 +1,11 @@
 //! Terminal sessions from a client's side: the real server, real shells, real sockets.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper that fails is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that fails is a failed test"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;

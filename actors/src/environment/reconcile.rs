@@ -74,7 +74,7 @@ impl Situation<'_> {
             (DesiredState::Running, Observed::Absent) => match self.shown {
                 S::Creating | S::Restarting => self.shown,
                 // It ran and is gone: it comes back by itself.
-                S::Running => S::Restarting,
+                S::Running | S::Installing | S::Configuring => S::Restarting,
                 _ if self.installed => S::Provisioning,
                 _ => S::Creating,
             },

@@ -11,7 +11,9 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::actor::{Envelope, Failure};
+#[cfg(feature = "chaos")]
+use super::actor::Envelope;
+use super::actor::Failure;
 use super::addr::Addr;
 
 /// What an actor is responsible for.
@@ -199,13 +201,6 @@ impl Registry {
     #[must_use]
     pub fn find<M: Send + 'static>(&self, path: &ActorPath) -> Option<Addr<M>> {
         self.actors.get(path)?.addr.downcast_ref::<Addr<M>>().cloned()
-    }
-
-    /// The addresses of all actors of a kind that takes messages of type `M`.
-    #[must_use]
-    pub fn find_all<M: Send + 'static>(&self, kind: Kind) -> Vec<Addr<M>> {
-        let of_kind = self.actors.iter().filter(|entry| entry.key().kind() == kind);
-        of_kind.filter_map(|entry| entry.addr.downcast_ref::<Addr<M>>().cloned()).collect()
     }
 
     /// Every actor, parents before children.

@@ -39,6 +39,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const IDLE_READ: usize = 2 * 1024;
 const BUSY_READ: usize = 64 * 1024;
 
+/// After how long without a client the terminal actor stops: the agent holds the session, and
+/// the actor is made again when somebody comes.
+const IDLE: Duration = Duration::from_secs(10 * 60);
+
 /// How long a session that ended waits for its clients to read to the end.
 const LINGER: Duration = Duration::from_secs(60);
 
@@ -63,7 +67,8 @@ impl<E: std::error::Error> From<E> for Broken {
     }
 }
 
-/// Keeps a channel open until the session has ended and its clients have read to the end.
+/// Keeps a channel open until the session has ended and its clients have read to the end, or
+/// nobody has looked at it for a while.
 /// `on_end` is told at once how the session ended, if the channel tells so.
 pub(super) async fn run(hub: Arc<Hub>, connector: Connector, on_end: impl Fn(&Exit)) {
     let mut attempt = 0;
@@ -157,6 +162,7 @@ async fn serve(hub: &Hub, stream: BoxStream, frames: FrameReader, on_end: &impl 
         broken = read(hub, reader, frames, &heard, on_end) => broken.err(),
         broken = write(hub, writer, &heard) => broken.err(),
         () = linger_after_end(hub) => None,
+        () = idle(hub) => None,
     }
 }
 
@@ -250,6 +256,22 @@ async fn write(hub: &Hub, mut writer: impl AsyncWrite + Unpin, heard: &Heard) ->
 
 fn silent() -> Broken {
     Broken::Retry(format!("the agent was silent for {SILENCE:?}"))
+}
+
+/// Waits until nobody has been attached for a while.
+async fn idle(hub: &Hub) {
+    let mut changes = hub.changes();
+    loop {
+        if hub.is_vacant() {
+            tokio::select! {
+                () = sleep(IDLE) => return,
+                _ = changes.wait_for(|()| !hub.is_vacant()) => {}
+            }
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Once the session has ended, waits until its clients have read to the end: one that fell

@@ -47,8 +47,6 @@ pub enum Start {
 pub enum Kick {
     /// By an operator, or because the same client connected again.
     Detached,
-    /// This server process goes away.
-    GoingAway,
     /// The environment was deleted.
     EnvironmentDeleted,
     /// It left its window full for [`STALL_LIMIT`].

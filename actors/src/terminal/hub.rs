@@ -76,7 +76,6 @@ pub(super) struct State {
     next_client: u64,
     activity: u64,
     environment_starting: bool,
-    draining: bool,
 }
 
 /// The state of the channel to the agent.
@@ -106,7 +105,6 @@ impl Hub {
             next_client: 1,
             activity: 0,
             environment_starting: false,
-            draining: false,
         };
         Arc::new(Self {
             session,
@@ -279,8 +277,7 @@ impl Hub {
 
     /// Ends the connection of every client.
     pub(super) fn kick_all(&self, kick: Kick) {
-        let mut state = self.lock();
-        state.draining |= kick == Kick::GoingAway;
+        let state = self.lock();
         for (_, client) in &state.clients {
             client.kick(kick);
         }
@@ -304,6 +301,7 @@ impl Hub {
             SessionState::Live => "live",
             SessionState::Reconnecting => "reconnecting",
             SessionState::EnvironmentStarting => "environment_starting",
+            // Connections drain, not sessions.
             SessionState::Draining => "draining",
         }
     }
@@ -355,9 +353,6 @@ impl Hub {
         client.lane().unsync();
         state.activity = state.activity.max(client.last_active());
         state.clients.push((number, Arc::clone(client)));
-        if state.draining {
-            client.kick(Kick::GoingAway);
-        }
         state.decide_size();
         drop(state);
         self.wake_clients();
@@ -413,9 +408,7 @@ impl State {
 
     /// What clients may know of the session.
     pub(super) fn status(&self) -> Status {
-        let state = if self.draining {
-            SessionState::Draining
-        } else if self.link == Link::Live || self.ended.is_some() {
+        let state = if self.link == Link::Live || self.ended.is_some() {
             SessionState::Live
         } else if self.environment_starting {
             SessionState::EnvironmentStarting

@@ -75,6 +75,28 @@ impl Attr {
         Self { bg: self.bg, ..Self::default() }
     }
 
+    /// Appends the sequence that makes this of `before`. Colours alone are changed alone: they
+    /// are most of what a colourful screen is made of.
+    pub(crate) fn write_after(self, before: Self, out: &mut String) {
+        if self == Self::default() {
+            out.push_str("\x1b[0m");
+        } else if self.flags != before.flags {
+            self.write(out);
+        } else {
+            let mut numbers = String::new();
+            for (new, old, base) in [(self.fg, before.fg, 30), (self.bg, before.bg, 40)] {
+                if new == Color::DEFAULT && new != old {
+                    numbers.push_str(if base == 30 { ";39" } else { ";49" });
+                } else if new != old {
+                    new.write(base, &mut numbers);
+                }
+            }
+            out.push_str("\x1b[");
+            out.push_str(numbers.trim_start_matches(';'));
+            out.push('m');
+        }
+    }
+
     /// Appends the sequence that sets exactly this.
     pub(crate) fn write(self, out: &mut String) {
         use std::fmt::Write;

@@ -49,6 +49,31 @@ impl Emulator {
     }
 }
 
+impl Emulator {
+    /// All that a person or a program could tell two terminals apart by, in words, for tests.
+    /// A blank that was written and one that never was are the same, and so is scrollback,
+    /// which may be held to a different length.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn describe(&self) -> Vec<String> {
+        let term = &self.term;
+        let mut out = vec![format!("{:?} {:?} {:?} {:?}", term.modes, term.tabs, term.title, term.titles)];
+        out.push(format!("{:?} {:?}", term.attr, term.charsets));
+        for grid in [&term.primary].into_iter().chain(&term.alternate) {
+            out.push(format!("{},{} {}-{} {:?}", grid.row, grid.col, grid.top, grid.bottom, grid.saved));
+            for row in &grid.rows {
+                let mut line = String::new();
+                for cell in (0..grid.cols).map(|col| row.get(col)) {
+                    term.clusters.write(cell, &mut line);
+                    let _ = std::fmt::Write::write_fmt(&mut line, format_args!("{:?}", cell.attr));
+                }
+                out.push(line);
+            }
+        }
+        out
+    }
+}
+
 impl Screen for Emulator {
     fn feed(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
@@ -231,7 +256,7 @@ impl Term {
     pub(super) fn save_cursor(&mut self) {
         let (attr, charsets) = (self.attr, self.charsets);
         let grid = self.grid();
-        grid.saved = Some(Saved { row: grid.row, col: grid.col, attr, charsets });
+        grid.saved = Some(Saved { row: grid.row, col: grid.col.min(grid.cols - 1), attr, charsets });
     }
 
     pub(super) fn restore_cursor(&mut self) {
@@ -242,8 +267,8 @@ impl Term {
             attr: Attr::default(),
             charsets: Charsets::default(),
         });
-        grid.row = saved.row.min(grid.height() - 1);
-        grid.col = saved.col.min(grid.cols);
+        (grid.row, grid.col) = (saved.row, saved.col);
+        self.confine();
         self.attr = saved.attr;
         self.charsets = saved.charsets;
     }
@@ -260,7 +285,17 @@ impl Term {
     pub(super) fn show_primary(&mut self) {
         if let Some(grid) = self.alternate.take() {
             (self.primary.row, self.primary.col) = (grid.row, grid.col);
+            self.confine();
         }
+    }
+
+    /// Takes the cursor to where it may be.
+    fn confine(&mut self) {
+        let origin = self.modes.origin;
+        let grid = self.grid();
+        let (top, bottom) = if origin { (grid.top, grid.bottom) } else { (0, grid.height() - 1) };
+        grid.row = grid.row.clamp(top, bottom);
+        grid.col = grid.col.min(grid.cols);
     }
 
     fn resize(&mut self, cols: usize, rows: usize) {

@@ -11,6 +11,9 @@ use super::emulator::Term;
 use super::grid::Grid;
 use super::modes::{Charset, Charsets};
 
+/// Back to the character sets of a terminal just reset.
+const PLAIN: &str = "\x1b(B\x1b)B\x1b*B\x1b+B\x0f";
+
 /// Gaps of blanks from this length on are jumped over.
 const JUMP: usize = 5;
 
@@ -22,7 +25,8 @@ pub(super) fn write(term: &Term, budget: usize) -> Vec<u8> {
     let plain_budget = budget.saturating_sub(head.len());
     let mut body = without_scrollback(term, true, Some(0));
     let attributes = body.len() <= plain_budget;
-    let (height, mut cut) = (term.primary.height(), 0);
+    let height = term.primary.height();
+    let mut cut = 0;
     while body.len() > plain_budget && cut <= height {
         body = without_scrollback(term, false, Some(cut));
         cut += height.div_ceil(16);
@@ -30,7 +34,7 @@ pub(super) fn write(term: &Term, budget: usize) -> Vec<u8> {
     // Below scrollback, the blank rows at the end of the screen have to be written as well.
     let left = plain_budget.saturating_sub(body.len() + 2 * height);
     let mut out = head;
-    if scrollback(&term.primary, term, left, &mut out) {
+    if attributes && scrollback(&term.primary, term, left, &mut out) {
         body = without_scrollback(term, attributes, None);
     }
     out.push_str(&body);
@@ -46,26 +50,20 @@ fn without_scrollback(term: &Term, attributes: bool, cut: Option<usize>) -> Stri
     rows(&term.primary, term, attributes, twice, &mut out);
     tabs(term, &mut out);
     margins(&term.primary, &mut out);
-    saved_cursor(&term.primary, term.alternate.is_some(), &mut out);
+    saved_cursor(term, &term.primary, term.alternate.is_some(), &mut out);
     if let Some(grid) = &term.alternate {
         out.push_str(if term.primary.saved.is_some() { "\x1b[?1049h" } else { "\x1b[?47h" });
         // Also for terminals that have one screen only, or one scroll region for both.
         if !full(&term.primary) {
             out.push_str("\x1b[r");
         }
-        out.push_str("\x1b(B\x0f\x1b[0m\x1b[H\x1b[2J");
+        if term.primary.saved.is_some_and(|saved| saved.charsets != Charsets::default()) {
+            out.push_str(PLAIN);
+        }
+        out.push_str("\x1b[0m\x1b[H\x1b[2J");
         rows(grid, term, attributes, Some(cut.unwrap_or(0)), &mut out);
         margins(grid, &mut out);
-        saved_cursor(grid, false, &mut out);
-    }
-    // What a saved cursor left behind.
-    out.push_str("\x1b[0m");
-    if [&term.primary]
-        .into_iter()
-        .chain(&term.alternate)
-        .any(|g| g.saved.is_some_and(|s| s.charsets != Charsets::default()))
-    {
-        out.push_str("\x1b(B\x1b)B\x1b*B\x1b+B\x0f");
+        saved_cursor(term, grid, false, &mut out);
     }
     if term.modes.other_keys != 0 {
         let _ = write!(out, "\x1b[>4;{}m", term.modes.other_keys);
@@ -98,7 +96,7 @@ fn scrollback(grid: &Grid, term: &Term, budget: usize, out: &mut String) -> bool
         if pen != Attr::default() {
             line.push_str("\x1b[0m");
         }
-        if !next.is_some_and(|next| next.continues) {
+        if !next.is_some_and(follows) {
             line.push_str("\r\n");
         }
         if line.len() > left {
@@ -125,7 +123,7 @@ fn rows(grid: &Grid, term: &Term, attributes: bool, cut: Option<usize>, out: &mu
     for (i, row) in grid.rows.iter().enumerate().take(used).skip(cut) {
         let next = grid.rows.get(i + 1).filter(|_| i + 1 < used);
         write_row(row, next, grid.cols, term, attributes, &mut pen, out);
-        if next.is_some_and(|next| !next.continues) {
+        if next.is_some_and(|next| !follows(next)) {
             // The row that comes into view has the background of that moment.
             if pen.bg != Attr::default().bg {
                 out.push_str("\x1b[0m");
@@ -137,6 +135,12 @@ fn rows(grid: &Grid, term: &Term, attributes: bool, cut: Option<usize>, out: &mu
     if pen != Attr::default() {
         out.push_str("\x1b[0m");
     }
+}
+
+/// Whether a row can be written behind the one above without a line feed. It takes a character
+/// in its first column to make a terminal wrap; without one, the two are written as two lines.
+fn follows(row: &Row) -> bool {
+    row.continues && row.get(0).content != 0
 }
 
 /// One row. If the next one continues it, it is written to its end, and that one will follow
@@ -152,11 +156,11 @@ fn write_row(
 ) {
     let blank = |cell: Cell| cell.content == 0 && (!attributes || cell.look() == Attr::default());
     let used = row.cells.iter().rposition(|cell| !blank(*cell) && !cell.is_tail()).map_or(0, |last| last + 1);
-    // A wide character that starts the next row leaves the last column of this one blank.
-    let full = next.filter(|next| next.continues).map(|next| {
-        cols - usize::from(
-            next.get(0).is_wide() && row.get(cols - 1).content == 0 && !row.get(cols - 1).is_tail(),
-        )
+    let full = next.filter(|next| follows(next)).map(|next| {
+        // A wide character that wraps leaves the last column blank, in its own look.
+        let (last, wrapped) = (row.get(cols - 1), next.get(0));
+        let left = wrapped.is_wide() && last == Cell::erased(wrapped.look()) && attributes;
+        cols - usize::from(left)
     });
     let end = full.unwrap_or(used).min(cols);
     let mut col = 0;
@@ -175,11 +179,7 @@ fn write_row(
         }
         let look = if attributes { cell.look() } else { Attr::default() };
         if look != *pen {
-            if look == Attr::default() {
-                out.push_str("\x1b[0m")
-            } else {
-                look.write(out)
-            }
+            look.write_after(*pen, out);
             *pen = look;
         }
         term.clusters.write(cell, out);
@@ -207,15 +207,19 @@ fn margins(grid: &Grid, out: &mut String) {
 
 /// Puts the cursor where it was saved and saves it, unless the switch to the alternate screen
 /// that follows does so.
-fn saved_cursor(grid: &Grid, switch_follows: bool, out: &mut String) {
+fn saved_cursor(term: &Term, grid: &Grid, switch_follows: bool, out: &mut String) {
     let Some(saved) = grid.saved else { return };
-    let _ = write!(out, "\x1b[{};{}H", saved.row + 1, saved.col.min(grid.cols - 1) + 1);
+    place(term, grid, saved.row, saved.row, saved.col, out);
     if saved.attr != Attr::default() {
         saved.attr.write(out);
     }
     charsets(&saved.charsets, out);
     if !switch_follows {
-        out.push_str("\x1b7");
+        out.push_str("\x1b7\x1b[0m");
+        if saved.charsets != Charsets::default() {
+            // It must not show in what is written next.
+            out.push_str(PLAIN);
+        }
     }
 }
 
@@ -232,7 +236,7 @@ fn charsets(charsets: &Charsets, out: &mut String) {
     out.push_str(["", "\x0e", "\x1bn", "\x1bo"][charsets.active]);
 }
 
-/// Puts the cursor in its place, behind the last column if it is there.
+/// Puts the cursor in its place.
 fn cursor(term: &Term, out: &mut String) {
     let grid = term.shown();
     let mut row = grid.row;
@@ -240,18 +244,23 @@ fn cursor(term: &Term, out: &mut String) {
         out.push_str("\x1b[?6h");
         row = row.saturating_sub(grid.top);
     }
-    if grid.col < grid.cols {
-        let _ = write!(out, "\x1b[{};{}H", row + 1, grid.col + 1);
+    place(term, grid, grid.row, row, grid.col, out);
+}
+
+/// Moves to a column of `row`, which is addressed as `address`, and leaves no attributes set.
+fn place(term: &Term, grid: &Grid, row: usize, address: usize, col: usize, out: &mut String) {
+    if col < grid.cols {
+        let _ = write!(out, "\x1b[{};{}H", address + 1, col + 1);
         return;
     }
-    // Only printing the last character again brings it there.
-    let line = &grid.rows[grid.row];
+    // Only printing the last character again brings it behind the last column.
+    let line = &grid.rows[row];
     let mut col = grid.cols - 1;
     if line.get(col).is_tail() {
         col = col.saturating_sub(1);
     }
     let cell = line.get(col);
-    let _ = write!(out, "\x1b[{};{}H", row + 1, col + 1);
+    let _ = write!(out, "\x1b[{};{}H", address + 1, col + 1);
     if cell.look() != Attr::default() {
         cell.look().write(out);
     }

@@ -129,7 +129,8 @@ pub struct Avt {
 
 impl Avt {
     pub fn new(size: Size) -> Self {
-        let terminal = avt::Terminal::with_scrollback(size.cols().into(), size.rows().into(), Some(500)).unwrap();
+        let terminal =
+            avt::Terminal::with_scrollback(size.cols().into(), size.rows().into(), Some(500)).unwrap();
         Self { terminal, carry: Vec::new(), modes: Default::default() }
     }
 }
@@ -168,7 +169,9 @@ impl Screen for Avt {
             out.extend_from_slice(b"\r\n");
         }
         if held > 0 {
-            out.extend_from_slice(format!("\x1b[{rows};1H{}\x1b[H", "\n".repeat(held.min(rows - 1))).as_bytes());
+            out.extend_from_slice(
+                format!("\x1b[{rows};1H{}\x1b[H", "\n".repeat(held.min(rows - 1))).as_bytes(),
+            );
         }
         out.extend_from_slice(self.terminal.dump().as_bytes());
         for (sequence, _) in self.modes.iter().filter(|(_, on)| **on) {

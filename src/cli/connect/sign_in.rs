@@ -22,8 +22,8 @@ struct ServerFile {
 /// A name and a password in a file: what `devpocket dev` writes for its demo account.
 #[derive(Deserialize)]
 struct AccountFile {
-    #[serde(alias = "usernameOrEmail")]
-    username: String,
+    username: Option<String>,
+    email: Option<String>,
     password: String,
 }
 
@@ -71,7 +71,8 @@ pub async fn sign_in(
             let bytes = fs::read(path).with_context(|| format!("can't read {}", path.display()))?;
             let file: AccountFile = serde_json::from_slice(&bytes)
                 .with_context(|| format!("{} holds no username and password", path.display()))?;
-            (file.username, file.password)
+            let name = file.username.or(file.email);
+            (name.with_context(|| format!("{} holds no username", path.display()))?, file.password)
         }
         None if io::stdin().is_terminal() => {
             eprintln!("Signing in to {server}");
@@ -150,9 +151,13 @@ mod tests {
 
     #[test]
     fn an_account_file_may_name_a_user_or_a_mail_address() {
-        for text in [r#"{"username":"u","password":"p"}"#, r#"{"email":"u","password":"p","url":"x"}"#] {
+        for (text, name) in [
+            (r#"{"username":"u","email":"e","password":"p"}"#, "u"),
+            (r#"{"email":"e","password":"p","url":"x"}"#, "e"),
+        ] {
             let account: AccountFile = serde_json::from_str(text).unwrap();
-            assert_eq!((account.username.as_str(), account.password.as_str()), ("u", "p"));
+            assert_eq!(account.username.or(account.email).as_deref(), Some(name));
+            assert_eq!(account.password, "p");
         }
     }
 }

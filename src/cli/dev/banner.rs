@@ -16,9 +16,10 @@ pub(super) fn print(url: &str, data: &DataDir, demo: &Credentials) {
          Try:\n  \
          curl -s {url}/api/v1/auth/login -H 'Content-Type: application/json' -d '{{\"usernameOrEmail\":\"{username}\",\"password\":\"{password}\"}}'\n  \
          curl -s {url}/api/v1/templates\n  \
-         devpocket connect --create ubuntu{connect}\n",
+         devpocket connect --account {} --create ubuntu{connect}\n",
         data.path(DEMO.file).display(),
         data.path(ADMIN.file).display(),
         data.path("outbox").display(),
+        data.path(DEMO.file).display(),
     );
 }

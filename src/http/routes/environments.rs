@@ -80,7 +80,7 @@ pub(super) async fn create(
         name,
         description: wanted.description,
         template,
-        cluster,
+        cluster: cluster.or_else(|| app.config().cluster_name.clone()),
         cpu: wanted.cpu,
         memory: wanted.memory,
         storage: wanted.storage,

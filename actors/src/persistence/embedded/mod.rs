@@ -157,18 +157,31 @@ impl PrivatePostgres {
     /// # Errors
     /// See [`EmbeddedError`].
     pub async fn resume(&self) -> Result<(), EmbeddedError> {
-        let (launcher, options) = (self.launcher.clone(), self.options.clone());
-        let (postmaster, socket) = blocking(move || Postmaster::adopt_or_start(&launcher, &options)).await?;
-        {
-            let mut state = self.state.lock();
-            state.postmaster = Some(postmaster);
-            state.socket = socket;
+        let deadline = tokio::time::Instant::now() + START_LIMIT;
+        loop {
+            let (launcher, options) = (self.launcher.clone(), self.options.clone());
+            let (postmaster, socket) =
+                blocking(move || Postmaster::adopt_or_start(&launcher, &options)).await?;
+            let adopted = postmaster.is_adopted();
+            {
+                let mut state = self.state.lock();
+                state.postmaster = Some(postmaster);
+                state.socket = socket;
+            }
+            match self.wait_until_ready(deadline).await {
+                // Its owner was killed a moment ago, so it was on its way down when it was found.
+                Err(EmbeddedError::NotReady { .. })
+                    if adopted && !self.is_running() && tokio::time::Instant::now() < deadline => {}
+                result => return result,
+            }
         }
-        self.wait_until_ready().await
     }
 
-    async fn wait_until_ready(&self) -> Result<(), EmbeddedError> {
-        let deadline = tokio::time::Instant::now() + START_LIMIT;
+    fn is_running(&self) -> bool {
+        self.state.lock().postmaster.as_ref().is_some_and(Postmaster::is_running)
+    }
+
+    async fn wait_until_ready(&self, deadline: tokio::time::Instant) -> Result<(), EmbeddedError> {
         let options = self.connect_options("postgres");
         loop {
             match PgConnection::connect_with(&options).await {
@@ -178,8 +191,7 @@ impl PrivatePostgres {
                 }
                 Err(error) => tracing::trace!(%error, "the private PostgreSQL is not ready yet"),
             }
-            let died = self.state.lock().postmaster.as_ref().is_none_or(|p| !p.is_running());
-            if died || tokio::time::Instant::now() >= deadline {
+            if !self.is_running() || tokio::time::Instant::now() >= deadline {
                 return Err(EmbeddedError::NotReady { log: self.launcher.log_tail() });
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -122,6 +122,11 @@ impl Postmaster {
         self.pid.as_raw_nonzero().get()
     }
 
+    /// Whether another process started it.
+    pub(super) const fn is_adopted(&self) -> bool {
+        self.keeper.is_none()
+    }
+
     pub(super) fn is_running(&self) -> bool {
         match &self.keeper {
             Some(keeper) => !keeper.thread.is_finished(),
