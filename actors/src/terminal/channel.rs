@@ -107,8 +107,8 @@ pub(super) async fn run(hub: Arc<Hub>, connector: Connector, on_end: impl Fn(&Ex
                     reason = refusal.message,
                     "the agent refused the session"
                 );
-                hub.ended(exit.clone());
                 on_end(&exit);
+                hub.ended(exit);
                 return linger(&hub).await;
             }
             Some(Broken::Retry(reason)) => {
@@ -228,8 +228,9 @@ fn take(hub: &Hub, frame: AgentFrame, on_end: &impl Fn(&Exit)) {
         AgentFrame::Snapshot { offset, size, data } => hub.snapshot(Snapshot { offset, size, data }),
         AgentFrame::Stream { stream, offset } => hub.input_taken(stream, offset),
         AgentFrame::Exit(exit) => {
-            hub.ended(exit.clone());
+            // Its environment first: a client that was told asks it next.
             on_end(&exit);
+            hub.ended(exit);
         }
         AgentFrame::Pong(_) | AgentFrame::Welcome(_) | AgentFrame::Refused(_) | AgentFrame::Control(_) => {}
     }

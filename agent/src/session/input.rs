@@ -6,7 +6,7 @@ use devpocket_protocol::agent::StreamId;
 use devpocket_protocol::input::{InputCursor, InputGap};
 
 /// How many streams are remembered; the one not heard of for longest is forgotten.
-const STREAMS: usize = 256;
+const STREAMS: usize = 1024;
 
 /// How many bytes are held for a program that does not read.
 pub const PENDING: usize = 64 * 1024;
@@ -36,8 +36,7 @@ impl Inputs {
         if !self.streams.contains_key(&stream) && self.streams.len() >= STREAMS {
             self.forget_oldest();
         }
-        // A stream that was forgotten goes on where its client stands: the bytes before were taken.
-        let (cursor, used) = self.streams.entry(stream).or_insert((InputCursor::at(offset), clock));
+        let (cursor, used) = self.streams.entry(stream).or_default();
         *used = clock;
         let fresh = cursor.fresh(offset, data.len())?;
         let end = fresh.end.min(fresh.start + (PENDING - self.pending.len()));

@@ -159,6 +159,9 @@ impl PrivatePostgres {
     pub async fn resume(&self) -> Result<(), EmbeddedError> {
         let deadline = tokio::time::Instant::now() + START_LIMIT;
         loop {
+            // Its drop clears away the socket of a server that has ended; after the next one has
+            // begun, that would be the next one's.
+            drop(self.state.lock().postmaster.take());
             let (launcher, options) = (self.launcher.clone(), self.options.clone());
             let (postmaster, socket) =
                 blocking(move || Postmaster::adopt_or_start(&launcher, &options)).await?;
