@@ -173,6 +173,26 @@ fn leaving_a_full_screen_program_shows_the_shell_again() {
     assert_eq!(client.screen().cursor_position(), (3, 0));
 }
 
+/// The emulator skips what can't be seen of a flood; one that is fed line by line does not.
+#[test]
+fn a_flood_in_one_piece_looks_like_one_in_many() {
+    for (start, cols, rows) in
+        [("", 80, 24), ("\x1b[?1049h", 40, 10), ("\x1b[44m", 20, 3), ("\x1b[2;5r", 80, 24)]
+    {
+        let size = Size::new(cols, rows).unwrap();
+        let mut flood = start.as_bytes().to_vec();
+        for n in 0..6000 {
+            let line = format!("{n} {}宽\r\n", "long ".repeat(n % 13));
+            flood.extend_from_slice(line.as_bytes());
+        }
+        let (mut whole, mut pieces) = (Emulator::new(size), Emulator::new(size));
+        whole.feed(&flood);
+        flood.split_inclusive(|b| *b == b'\n').for_each(|line| pieces.feed(line));
+        assert_eq!(whole.describe(), pieces.describe());
+        assert_eq!(whole.snapshot(MAX_SNAPSHOT), pieces.snapshot(MAX_SNAPSHOT));
+    }
+}
+
 #[test]
 fn the_largest_screen_fits_its_budget() {
     let size = Size::new(1000, 1000).unwrap();
@@ -274,7 +294,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     /// Whatever is written, at whatever size, cut wherever a sequence ends.
     #[test]

@@ -13,6 +13,9 @@ use super::clusters::Clusters;
 use super::grid::{Grid, SCROLLBACK, Saved};
 use super::modes::{Charsets, Modes};
 
+/// How many bytes must be left for a look whether they are a flood to pay.
+const FLOOD: usize = 8 * 1024;
+
 /// A headless terminal.
 ///
 /// Memory: a few KiB for a shell's screen; at most about 1 MiB of scrollback and two full
@@ -77,8 +80,14 @@ impl Emulator {
 
 impl Screen for Emulator {
     fn feed(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
+        let (mut rest, mut unseen) = (bytes, bytes.len());
         while let Some(&first) = rest.first() {
+            // Once for each run of plain text: looking costs as much as the run is long.
+            if rest.len() > FLOOD && rest.len() <= unseen {
+                let run = plain_len(rest);
+                unseen = rest.len() - run;
+                rest = self.term.skip_flood(&rest[..run], rest);
+            }
             let n = match first {
                 b' '..=b'~' => {
                     let n = rest.iter().position(|b| !matches!(b, b' '..=b'~')).unwrap_or(rest.len());
@@ -154,6 +163,28 @@ impl Term {
 
     pub(super) fn reset(&mut self) {
         *self = Self::new(self.primary.cols, self.primary.height());
+    }
+
+    /// Skips the part of a flood of plain lines that would have left the scrollback by its end.
+    ///
+    /// A run of text without any control but line ends only ever pushes rows upwards, so all
+    /// but its last rows are nowhere to be seen.
+    fn skip_flood<'a>(&mut self, run: &[u8], bytes: &'a [u8]) -> &'a [u8] {
+        let grid = self.grid();
+        if (grid.top, grid.bottom) != (0, grid.height() - 1) {
+            return bytes;
+        }
+        // The rows on the screen now are pushed out by the first of those that are kept.
+        let kept = SCROLLBACK + grid.height();
+        let Some(start) = memchr::memrchr_iter(b'\n', run).nth(kept) else { return bytes };
+        // Enough lines before it to have reached the last row, and a column that is known.
+        let before = memchr::memchr_iter(b'\n', &run[..start]).take(grid.height()).count();
+        if before < grid.height() || start == 0 || run[start - 1] != b'\r' {
+            return bytes;
+        }
+        (grid.row, grid.col) = (grid.height() - 1, 0);
+        grid.line().continues = false;
+        &bytes[start + 1..]
     }
 
     /// Prints bytes from space to tilde, row by row.
@@ -308,6 +339,12 @@ impl Term {
             grid.resize(cols, rows, false);
         }
     }
+}
+
+/// How many bytes at the start are text and line ends.
+fn plain_len(bytes: &[u8]) -> usize {
+    let end = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n' | b' '..=b'~' | 0x80..));
+    end.unwrap_or(bytes.len())
 }
 
 pub(super) fn default_tabs(cols: usize) -> Vec<bool> {

@@ -25,6 +25,11 @@ pub fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_devpocket-agent")
 }
 
+/// The binary that runs as the agent: the static one where it was named.
+fn agent_binary() -> std::ffi::OsString {
+    std::env::var_os("DEVPOCKET_STATIC_AGENT").unwrap_or_else(|| binary().into())
+}
+
 pub struct Agent {
     pub dir: TempDir,
     pub socket: PathBuf,
