@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use common::{Agent, STREAM, open};
 use devpocket_protocol::Size;
 use devpocket_protocol::agent::{
-    ControlEvent, ControlRequest, Open, OpenSession, RefusalCode, Role, ServerFrame, StreamId, VERSION,
+    AgentFrame, ControlEvent, ControlRequest, Open, OpenSession, RefusalCode, Role, ServerFrame, StreamId,
+    VERSION,
 };
 use devpocket_protocol::client::ExitReason;
 
