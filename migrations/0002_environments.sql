@@ -82,6 +82,9 @@ CREATE TABLE environments (
     -- Grows with every wish, so that "restart" (wanted RUNNING, wanted RUNNING again)
     -- is a change too.
     desired_generation      bigint NOT NULL DEFAULT 1,
+    -- A restart's wish: this instance of the environment is to end. An intent, so it is not
+    -- read off the status, and once another instance runs it means nothing any more.
+    replaces_instance       text,
     -- What was last seen of it.
     status                  text NOT NULL DEFAULT 'CREATING' CHECK (status IN
         ('CREATING', 'PROVISIONING', 'INSTALLING', 'CONFIGURING', 'RUNNING',

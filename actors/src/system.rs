@@ -305,7 +305,16 @@ impl System {
         name: &str,
         size: Size,
     ) -> Result<TerminalSession, EnvironmentError> {
-        let selector = Selector::Name(name.to_owned());
+        let selector = match Selector::parse(name) {
+            Ok(selector @ Selector::Name(_)) => selector,
+            // A name of an id's form could never be told from an id again.
+            Ok(Selector::Id(_)) => {
+                return Err(EnvironmentError::Refused(
+                    "This name has the form of an id. Choose another one.".into(),
+                ));
+            }
+            Err(error) => return Err(EnvironmentError::Refused(error.to_string())),
+        };
         Ok(self.open_terminal(user, id, &selector, size).await?.session)
     }
 

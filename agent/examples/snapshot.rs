@@ -2,6 +2,7 @@
 //!
 //! `snapshot ENGINE COLSxROWS < RECORDING`, with ENGINE one of `own`, `vt100`, `avt`.
 //! With `--time`, says how long parsing and writing took instead.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::io::{Read, Write};
 use std::time::Instant;

@@ -1,7 +1,8 @@
 //! Install and startup commands, and the log of their output.
 
 use std::io;
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::Stdio;
 use std::rc::Rc;
 use std::time::Duration;
@@ -54,7 +55,7 @@ pub(crate) async fn run(agent: Rc<Agent>) {
     agent.enter(Phase::Ready { failed_commands: failed });
 }
 
-fn write_marker(marker: &std::path::Path) -> io::Result<()> {
+fn write_marker(marker: &Path) -> io::Result<()> {
     marker.parent().map_or(Ok(()), std::fs::create_dir_all)?;
     std::fs::write(marker, "")
 }
@@ -89,12 +90,14 @@ fn describe(status: WaitStatus) -> String {
     }
 }
 
-async fn run_one(agent: &Rc<Agent>, shell: &PathBuf, text: &str) -> io::Result<WaitStatus> {
+async fn run_one(agent: &Rc<Agent>, shell: &Path, text: &str) -> io::Result<WaitStatus> {
     let (output, input) = io::pipe()?;
+    let (nothing, _) = io::pipe()?;
     let child = crate::shell::command(&agent.config, shell, false)
         .env("TERM", "dumb")
         .args(["-lc", text])
-        .stdin(Stdio::null())
+        // Nothing to read. There may be no /dev/null.
+        .stdin(Stdio::from(nothing))
         .stdout(input.try_clone()?)
         .stderr(input)
         .spawn()?;
@@ -124,7 +127,7 @@ async fn run_one(agent: &Rc<Agent>, shell: &PathBuf, text: &str) -> io::Result<W
 
 /// Reads a command's output into the log until nobody can write any more: a program that the
 /// command left in the background must not die of a closed pipe.
-fn read(agent: &Rc<Agent>, output: std::os::fd::OwnedFd) -> io::Result<JoinHandle<()>> {
+fn read(agent: &Rc<Agent>, output: OwnedFd) -> io::Result<JoinHandle<()>> {
     let output = crate::io::register(output, Interest::READABLE)?;
     let agent = agent.clone();
     Ok(tokio::task::spawn_local(async move {
@@ -135,7 +138,7 @@ fn read(agent: &Rc<Agent>, output: std::os::fd::OwnedFd) -> io::Result<JoinHandl
 }
 
 /// Reads once; false at the end.
-async fn read_some(agent: &Agent, output: &AsyncFd<std::os::fd::OwnedFd>) -> io::Result<bool> {
+async fn read_some(agent: &Agent, output: &AsyncFd<OwnedFd>) -> io::Result<bool> {
     let mut ready = output.readable().await?;
     let mut scratch = agent.scratch.borrow_mut();
     match rustix::io::read(output, scratch.as_mut_slice()) {

@@ -41,11 +41,15 @@ pub(crate) fn environment() -> Vec<Process> {
 /// Signals all descendants of the agent; returns how many live.
 pub(crate) fn signal_all(signal: Option<Signal>) -> usize {
     let own = rustix::process::getpid().as_raw_nonzero().get();
-    let others = environment().into_iter().filter(|p| p.pid != own && !p.zombie);
-    others
-        .filter_map(|p| Pid::from_raw(p.pid))
-        .map(|pid| signal.map(|s| rustix::process::kill_process(pid, s)))
-        .count()
+    let mut living = 0;
+    for process in environment().into_iter().filter(|p| p.pid != own && !p.zombie) {
+        living += 1;
+        if let (Some(pid), Some(signal)) = (Pid::from_raw(process.pid), signal) {
+            // It may have ended in between.
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+    living
 }
 
 /// Kills all processes of a session that its leader left behind.

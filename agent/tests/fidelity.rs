@@ -3,6 +3,7 @@
 //! Three terminals judge: the agent's own, and two of other authors. Each is given the whole
 //! recording on one side, the snapshot taken at a cut and the rest on the other. What a judge
 //! does not know it does not know on both sides.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod engines;
 

@@ -237,6 +237,9 @@ impl From<EnvironmentError> for ApiError {
             EnvironmentError::NameTaken => Self::conflict("An environment with this name already exists"),
             EnvironmentError::LimitReached { limit } => limit_reached(limit),
             EnvironmentError::NoSuchTemplate => Self::not_found("Template"),
+            EnvironmentError::NoSuchCluster => {
+                Self::bad_request("There is no such cluster, or it takes no environments")
+            }
             EnvironmentError::Refused(why) => Self::conflict(capitalised(&why)),
             EnvironmentError::StillRunning => Self::bad_request(error.to_string()),
             EnvironmentError::Unavailable(why) => Self { message: why, ..Self::unavailable() },

@@ -18,14 +18,14 @@ use super::dialect::{Dialect, Ending, Request};
 /// The largest message of a client in bytes: a paste arrives as one.
 pub(super) const MAX_MESSAGE: usize = 1024 * 1024;
 
-const PING_EVERY: Duration = Duration::from_secs(30);
-
-/// The app pings every 30 s; the reference server gives it 120 s.
-const DEAD_AFTER: Duration = Duration::from_secs(120);
+/// After how many of the server's pings a client that was not heard is detached. The reference
+/// server pings every 30 s and waits for 120 s.
+const MISSED_PINGS: u32 = 4;
 
 /// The state of a JSON connection.
-#[derive(Default)]
 pub(super) struct Json {
+    /// How often the server pings.
+    ping_every: Duration,
     /// The beginning of a character whose end has not come yet, at most 3 bytes.
     partial: Vec<u8>,
 }
@@ -54,6 +54,10 @@ pub(super) fn welcome(view: &EnvironmentView, pty: bool) -> Message {
 }
 
 impl Json {
+    pub(super) const fn new(ping_every: Duration) -> Self {
+        Self { ping_every, partial: Vec::new() }
+    }
+
     /// The whole characters of `data` and what was left before. Bytes that are no UTF-8 become U+FFFD.
     fn characters(&mut self, data: &[u8]) -> String {
         self.partial.extend_from_slice(data);
@@ -85,7 +89,7 @@ fn incomplete_tail(bytes: &[u8]) -> usize {
 
 impl Dialect for Json {
     fn heartbeat(&self) -> (Duration, Duration) {
-        (PING_EVERY, DEAD_AFTER)
+        (self.ping_every, self.ping_every * MISSED_PINGS)
     }
 
     fn acknowledges_for_client(&self) -> bool {
@@ -224,7 +228,7 @@ mod tests {
         /// Text cut into any pieces of bytes arrives whole.
         #[test]
         fn characters_survive_any_cut(text in "\\PC{0,60}", cuts in prop::collection::vec(1usize..6, 1..40)) {
-            let (mut json, mut got, mut rest) = (Json::default(), String::new(), text.as_bytes());
+            let (mut json, mut got, mut rest) = (Json::new(Duration::from_secs(30)), String::new(), text.as_bytes());
             for cut in cuts.iter().cycle() {
                 if rest.is_empty() { break; }
                 let (piece, later) = rest.split_at((*cut).min(rest.len()));
@@ -236,7 +240,7 @@ mod tests {
 
         #[test]
         fn broken_text_is_bounded(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..20)) {
-            let mut json = Json::default();
+            let mut json = Json::new(Duration::from_secs(30));
             for piece in pieces {
                 json.characters(&piece);
                 prop_assert!(json.partial.len() <= 3);

@@ -27,6 +27,9 @@ use crate::http::render::timestamp;
 /// How long the socket may take to take a message.
 const SEND_LIMIT: Duration = Duration::from_secs(30);
 
+/// The longest line that is sent as one, in bytes.
+const MAX_LINE: usize = 8 * 1024;
+
 /// How often the environment's status is looked at.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
@@ -108,7 +111,8 @@ async fn try_follow(
     send_message(socket, json::welcome(&view, false)).await?;
     let mut lines = log.follow();
     let (mut partial, mut shown) = (Vec::new(), None);
-    let (ping_every, dead_after) = Json::default().heartbeat();
+    let dialect = Json::new(app.config().limits.socket_heartbeat);
+    let (ping_every, dead_after) = dialect.heartbeat();
     let (mut pings, mut looks) = (interval(ping_every), interval(STATUS_EVERY));
     for timer in [&mut pings, &mut looks] {
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -116,9 +120,13 @@ async fn try_follow(
     let (mut heard, mut look) = (Instant::now(), 0u32);
     loop {
         while let Some(bytes) = lines.read() {
-            partial.extend_from_slice(&bytes);
-            while let Some(end) = partial.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = partial.drain(..=end).collect();
+            for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+                partial.extend_from_slice(piece);
+                // A progress bar may draw itself for ever without an end of line.
+                if !piece.ends_with(b"\n") && partial.len() < MAX_LINE {
+                    continue;
+                }
+                let line = std::mem::take(&mut partial);
                 let line = String::from_utf8_lossy(&line);
                 let data = line.trim_end_matches(['\r', '\n']);
                 let now = timestamp(chrono::Utc::now());
@@ -159,7 +167,7 @@ async fn try_follow(
                 let Some(Ok(message)) = message else { return Ok(Ending::Left) };
                 heard = Instant::now();
                 match json::decode(message)? {
-                    Received::Ping(number) => send_message(socket, Json::default().pong(number)).await?,
+                    Received::Ping(number) => send_message(socket, dialect.pong(number)).await?,
                     Received::Mistake(answer) => send_message(socket, answer).await?,
                     // Typing and resizing have no meaning here.
                     _ => {}

@@ -17,6 +17,7 @@ use futures_util::{SinkExt, StreamExt};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::dialect::{Decode, Dialect, Ending, Request, close_frame};
@@ -123,7 +124,10 @@ async fn read(stream: &mut SplitStream<WebSocket>, shared: &Shared, decode: Deco
                 }
             }
             Err(Error::Capacity(_)) => return Ending::TooLarge,
-            // The other side sees what was wrong with its frames by tungstenite's own close.
+            Err(Error::Utf8(_)) => return Ending::Malformed("text must be UTF-8".into()),
+            Err(Error::Protocol(error)) if error != ProtocolError::ResetWithoutClosingHandshake => {
+                return Ending::Malformed(error.to_string());
+            }
             Err(_) => return Ending::Left,
         };
         if let Err(ending) = obey(shared, request).await {
@@ -207,6 +211,7 @@ async fn write(
     }
     let token_life = (principal.expires_at - chrono::Utc::now()).to_std().unwrap_or_default();
     let token_end = Instant::now() + token_life;
+    let mut right: Option<BoxFuture<'static, bool>> = None;
     let mut next = Some(greeting);
     loop {
         if let Some(message) = next.take() {
@@ -233,7 +238,14 @@ async fn write(
                 if shared.silence() > dead_after {
                     return Ending::Silent;
                 }
-                if !is_still_valid(&app, &principal).await {
+                if right.is_none() {
+                    right = Some(Box::pin(may_stay(app.clone(), principal.clone())));
+                }
+            }
+            // Asked beside the output: a slow database stops no terminal.
+            stays = answer(&mut right) => {
+                right = None;
+                if !stays {
                     return Ending::Unauthorized;
                 }
             }
@@ -280,6 +292,19 @@ async fn write(
                 }
             }
         }
+    }
+}
+
+/// Whether somebody may stay; the answer is yes when nobody can say in time.
+async fn may_stay(app: App, principal: Principal) -> bool {
+    timeout(CHECK_EVERY, is_still_valid(&app, &principal)).await.unwrap_or(true)
+}
+
+/// Waits for the answer to a question, for ever if none was asked. Cancel-safe.
+async fn answer(question: &mut Option<BoxFuture<'static, bool>>) -> bool {
+    match question {
+        Some(question) => question.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::access::Facts;
 use super::binary;
-use super::dialect::{Dialect, Ending, close};
+use super::dialect::{Ending, close};
 use super::json::{self, Json};
 use super::serve::{Session, serve};
 use super::upgrade::Handshake;
@@ -188,17 +188,17 @@ fn accept_binary(
 fn open_json(app: App, environment: String, handshake: Handshake) -> Response {
     let served = app.clone();
     let facts = handshake.facts.clone();
+    let dialect = Json::new(app.config().limits.socket_heartbeat);
     handshake.accept(&app, None, json::MAX_MESSAGE, move |mut socket, counted| async move {
         match attach_json(&served, &facts, &environment).await {
             Ok((principal, greeting, attached)) => {
                 let Attached { attachment, admission, .. } = attached;
                 let session = Session { app: served, principal, environment, attachment };
-                serve(socket, counted, session, Json::default(), json::decode, greeting).await;
+                serve(socket, counted, session, dialect, json::decode, greeting).await;
                 drop(admission);
             }
             Err(reason) => {
                 let ending = Ending::refused(reason);
-                debug_assert_eq!(Json::default().close(&ending).0, ending.code().0);
                 close(&mut socket, &ending).await;
             }
         }

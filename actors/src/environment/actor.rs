@@ -15,7 +15,7 @@ use super::lifecycle::{Change, Lifecycle, LifecycleNews};
 use super::log::InstallLog;
 use super::sessions::{Entry, MAX_SESSIONS, Selector, Sessions};
 use crate::persistence::environments::EnvironmentView;
-use crate::persistence::terminals::{CreateTerminalSession, EndTerminalSession, TerminalSession};
+use crate::persistence::terminals::{self, CreateTerminalSession, EndTerminalSession, TerminalSession};
 use crate::persistence::{EnvironmentStatus, Late, Persistence, WriteError, new_id};
 use crate::runtime::Runtime;
 use crate::supervision::{
@@ -104,6 +104,8 @@ pub struct EnvironmentArgs {
     pub runtime: Arc<dyn Runtime>,
     /// Where changes are written.
     pub persistence: Persistence,
+    /// The install log; those who follow it keep it over a restart of the actor.
+    pub log: Arc<InstallLog>,
 }
 
 /// The state of an environment actor.
@@ -201,8 +203,13 @@ impl Behavior for Environment {
 impl Environment {
     /// Takes news of the lifecycle and tells those whom it concerns.
     fn advance(&mut self, context: &Context<Self>, news: LifecycleNews) {
-        if let LifecycleNews::Agent(_, News::Sessions(held)) = &news {
-            for id in self.sessions.missing_from(held) {
+        if let LifecycleNews::Agent(instance, News::Sessions(held)) = &news
+            && self.lifecycle.is_current(instance)
+        {
+            // One whose terminal runs finds out by its own channel, which is newer than the list.
+            let mut missing = self.sessions.missing_from(held);
+            missing.retain(|id| self.terminals.get(id).is_none());
+            for id in missing {
                 self.session_ended(&id, &Exit::because(ExitReason::EnvironmentGone));
             }
             for session in held {
@@ -291,6 +298,14 @@ impl Environment {
                 let Err(WriteError::Conflict { .. }) = result else { break };
                 sleep(NAME_PAUSE).await;
                 result = persistence.write(write.clone()).await;
+            }
+            if let Err(WriteError::Conflict { .. }) = result
+                && let Ok(rows) = terminals::live(persistence.pool(), &write.environment_id).await
+                && let Some(row) = rows.into_iter().find(|row| row.name == write.name)
+            {
+                // A predecessor of this actor wrote it and failed before it knew, or before it wrote
+                // the end: the agent makes the session, or has it.
+                result = Ok(row);
             }
             let _ = me.cast(EnvironmentNews::SessionCreated(name, result).into());
         });

@@ -29,6 +29,8 @@ const READ: usize = 4 * 1024;
 pub(super) enum News {
     Phase(Phase),
     Sessions(Vec<SessionInfo>),
+    /// The agent does not let this server in.
+    Refused(String),
 }
 
 /// Sends requests over the control channel.
@@ -107,7 +109,10 @@ async fn serve(
             loop {
                 match frames.next_frame().and_then(|frame| frame.map(AgentFrame::decode).transpose()) {
                     Ok(None) => break,
-                    Ok(Some(AgentFrame::Refused(refusal))) => return refusal.message,
+                    Ok(Some(AgentFrame::Refused(refusal))) => {
+                        tell(News::Refused(refusal.message.clone()));
+                        return refusal.message;
+                    }
                     Ok(Some(frame)) => take(frame, log, tell),
                     Err(error) => return error.to_string(),
                 }

@@ -13,10 +13,10 @@ use super::control::{self, ControlSender, News};
 use super::log::{InstallLog, LogWriter};
 use super::reconcile::{Situation, Step};
 use super::spec::spec_of;
-use crate::persistence::environments::{EnvironmentView, MarkTerminated, RecordInstallCompleted, SetDesired};
+use crate::persistence::environments::{EnvironmentView, MarkTerminated, SetDesired};
 use crate::persistence::{DesiredState, EnvironmentStatus, Late, Metric, WriteError};
 use crate::runtime::{CALL_LIMIT, Observed, RuntimeError};
-use crate::supervision::policy::{History, Verdict};
+use crate::supervision::policy::History;
 use crate::supervision::{Addr, Reply, RestartPolicy, TaskGuard};
 
 /// How often an environment that keeps going away is started again, before it is left for a
@@ -32,6 +32,9 @@ const STARTS: RestartPolicy = RestartPolicy {
 /// The pauses before a step that failed is tried again.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long the watch may take to tell what came of a start.
+const SETTLE: Duration = Duration::from_secs(30);
 
 /// A change of what is wanted of an environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,10 +57,10 @@ pub(super) enum LifecycleNews {
     Changed(Change, Result<Box<crate::persistence::environments::Environment>, WriteError>, ChangeReply),
     /// What the runtime sees.
     Observed(Observed),
-    /// A step was taken, or failed.
-    Stepped(Step, Result<(), RuntimeError>),
-    /// The pause before a failed step is tried again is over.
-    RetryDue,
+    /// The step of this number was taken, or failed.
+    Stepped(u64, Step, Result<(), RuntimeError>),
+    /// The pause of this number is over.
+    PauseOver(u64),
     /// The agent of this instance told something.
     Agent(String, News),
     /// The row of a deleted environment was marked.
@@ -70,20 +73,37 @@ pub(super) struct Lifecycle {
     args: EnvironmentArgs,
     observed: Option<Observed>,
     phase: Option<Phase>,
-    restarting: bool,
+    /// Why the agent that runs can't be used.
+    trouble: Option<String>,
     shown: (EnvironmentStatus, Option<String>),
-    /// The step that is being taken, or the pause before it is tried again.
-    step: Option<TaskGuard>,
+    under_way: Option<UnderWay>,
+    /// Numbers what is under way, so that news of something that was cut short is recognised.
+    number: u64,
     failed_steps: u32,
     starts: History,
     instance: Option<Instance>,
-    log: Arc<InstallLog>,
     /// Those who wait for the environment to be gone.
     deleting: Vec<ChangeReply>,
     gone: bool,
     /// Writes that end by themselves.
     writes: Vec<TaskGuard>,
     _watch: TaskGuard,
+}
+
+/// What the lifecycle waits for before it takes another step.
+struct UnderWay {
+    what: Waiting,
+    _task: TaskGuard,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    /// A step is being taken.
+    Step(Step),
+    /// A pause: before a failed step is tried again, or for the watch to tell what came of one.
+    Pause,
+    /// The row of a deleted environment is being marked.
+    Mark,
 }
 
 /// One start of the environment's agent.
@@ -121,14 +141,13 @@ impl Lifecycle {
             args,
             observed: None,
             phase: None,
-            // A restart that a predecessor did not finish.
-            restarting: shown.0 == EnvironmentStatus::Restarting,
+            trouble: None,
             shown,
-            step: None,
+            under_way: None,
+            number: 0,
             failed_steps: 0,
             starts: History::default(),
             instance: None,
-            log: Arc::default(),
             deleting: Vec::new(),
             gone: false,
             writes: Vec::new(),
@@ -141,7 +160,7 @@ impl Lifecycle {
     }
 
     pub(super) fn log(&self) -> Arc<InstallLog> {
-        Arc::clone(&self.log)
+        Arc::clone(&self.args.log)
     }
 
     /// Whether it was deleted, and its row says so.
@@ -151,7 +170,7 @@ impl Lifecycle {
 
     /// Whether nothing is under way.
     pub(super) fn is_settled(&self) -> bool {
-        self.step.is_none() && self.observed.is_some() && self.situation(|now| now.next_step()).is_none()
+        self.under_way.is_none() && self.observed.is_some() && self.situation(|now| now.next_step()).is_none()
     }
 
     /// Whether terminals can be opened now (`true`) or soon (`false`).
@@ -165,7 +184,7 @@ impl Lifecycle {
                 let reason = reason.as_deref().unwrap_or("it failed to start");
                 Err(EnvironmentError::Refused(format!("The environment does not run: {reason}")))
             }
-            (_, Some(Observed::Running { .. }), _) if !self.restarting => Ok(true),
+            (_, Some(Observed::Running { .. }), _) => Ok(!self.situation(|now| now.is_to_be_replaced())),
             _ => Ok(false),
         }
     }
@@ -185,7 +204,8 @@ impl Lifecycle {
             desired: row.desired_state,
             observed: self.observed.as_ref(),
             phase: self.phase.as_ref(),
-            restarting: self.restarting,
+            replaces: row.replaces_instance.as_deref(),
+            trouble: self.trouble.as_deref(),
             installed: row.installation_completed,
             shown: self.shown.0,
         })
@@ -207,7 +227,9 @@ impl Lifecycle {
             (Change::Restart, ..) => (DesiredState::Running, S::Restarting),
             (Change::Delete, ..) => (DesiredState::Terminated, S::Stopping),
         };
-        let write = SetDesired { id: self.id(), desired, status: Some(status), reason: None };
+        let replaces = self.instance.as_ref().map(|instance| instance.id.clone());
+        let replaces = replaces.filter(|_| change == Change::Restart);
+        let write = SetDesired { id: self.id(), desired, status: Some(status), reason: None, replaces };
         let (persistence, me) = (self.args.persistence.clone(), self.me.clone());
         self.spawn(async move {
             let result = persistence.write(write).await.map(Box::new);
@@ -218,10 +240,15 @@ impl Lifecycle {
     /// The row was changed by somebody else: name, variables, resources.
     pub(super) fn refresh(&mut self, view: EnvironmentView) {
         let mut known = self.args.known.write();
-        let desired = known.view.environment.desired_state;
-        known.view = view;
-        // What is wanted changes by `change` alone.
-        known.view.environment.desired_state = desired;
+        let old = std::mem::replace(&mut known.view, view).environment;
+        let row = &mut known.view.environment;
+        // What is wanted changes by `change` alone, and what is shown by `show`.
+        row.desired_state = old.desired_state;
+        row.desired_generation = old.desired_generation;
+        row.replaces_instance = old.replaces_instance;
+        row.status = old.status;
+        row.status_reason = old.status_reason;
+        row.installation_completed = old.installation_completed;
     }
 
     /// Takes news, shows the status that follows from it, and takes the next step.
@@ -229,14 +256,20 @@ impl Lifecycle {
         match news {
             LifecycleNews::Changed(change, result, reply) => self.changed(change, result, reply),
             LifecycleNews::Observed(observed) => self.observed(observed),
-            LifecycleNews::Stepped(step, result) => self.stepped(step, result),
-            LifecycleNews::RetryDue => self.step = None,
-            LifecycleNews::Agent(instance, News::Phase(phase)) => {
-                if self.instance.as_ref().is_some_and(|current| current.id == instance) {
-                    self.phase = Some(phase);
-                }
+            LifecycleNews::Stepped(number, step, result) if number == self.number => {
+                self.stepped(step, result)
             }
-            LifecycleNews::Agent(_, News::Sessions(_)) => {}
+            LifecycleNews::PauseOver(number) if number == self.number => self.pause_over(),
+            LifecycleNews::Stepped(..) | LifecycleNews::PauseOver(_) => return,
+            LifecycleNews::Agent(instance, news) if self.is_current(&instance) => match news {
+                News::Phase(phase) => {
+                    self.phase = Some(phase);
+                    self.trouble = None;
+                }
+                News::Refused(reason) => self.trouble = Some(reason),
+                News::Sessions(_) => {}
+            },
+            LifecycleNews::Agent(..) => return,
             LifecycleNews::Marked => {
                 self.gone = true;
                 self.shown = (EnvironmentStatus::Terminated, None);
@@ -245,7 +278,7 @@ impl Lifecycle {
             }
         }
         self.show();
-        if self.step.is_none()
+        if self.under_way.is_none()
             && let Some(step) = self.situation(|now| now.next_step())
         {
             self.take(step);
@@ -262,41 +295,75 @@ impl Lifecycle {
             Ok(row) => row,
             Err(error) => return reply.send(Err(error.into())),
         };
-        self.shown = (row.status, row.status_reason.clone());
-        self.args.known.write().view.environment = *row;
-        let failed = matches!(self.observed, Some(Observed::Failed(_)));
-        // A start after a failure begins with a clean slate.
-        self.restarting = change == Change::Restart || (change == Change::Start && failed);
+        let desired = row.desired_state;
+        {
+            let mut known = self.args.known.write();
+            if row.desired_generation < known.view.environment.desired_generation {
+                // Overtaken by a later wish while it was written.
+                return reply.send(Ok(row.status));
+            }
+            self.shown = (row.status, row.status_reason.clone());
+            known.view.environment = *row;
+        }
         self.starts = History::default();
         self.failed_steps = 0;
-        // A step towards the old wish is cut short: each can be, at any point.
-        self.step = None;
+        self.wish_changed(desired);
         match change {
             Change::Delete => self.deleting.push(reply),
             _ => reply.send(Ok(self.shown.0)),
         }
     }
 
+    /// What is under way towards the old wish is cut short, unless it serves the new one too.
+    fn wish_changed(&mut self, desired: DesiredState) {
+        let starting = self.waits_for(Waiting::Step(Step::Ensure));
+        if desired == DesiredState::Running {
+            if starting {
+                return;
+            }
+            if matches!(self.observed, Some(Observed::Failed(_))) {
+                // Asked for by a person: a clean slate.
+                self.observed = Some(Observed::Absent);
+            }
+        } else if starting && self.observed == Some(Observed::Absent) {
+            // Cut or not, it may come up all the same: it has to be stopped.
+            self.observed = Some(Observed::Starting(None));
+        }
+        self.under_way = None;
+        self.number += 1;
+    }
+
     fn observed(&mut self, observed: Observed) {
         match &observed {
             Observed::Running { instance } => {
-                if self.instance.as_ref().is_none_or(|current| current.id != *instance) {
+                if !self.is_current(instance) {
                     self.phase = None;
+                    self.trouble = None;
                     self.instance = Some(self.meet(instance.clone()));
                 }
             }
             _ => {
                 self.instance = None;
                 self.phase = None;
+                self.trouble = None;
             }
+        }
+        if self.waits_for(Waiting::Pause) && !matches!(observed, Observed::Absent) {
+            // What the pause was for has come.
+            self.under_way = None;
+            self.number += 1;
         }
         self.observed = Some(observed);
     }
 
     /// Opens the control channel to an agent.
     fn meet(&self, instance: String) -> Instance {
-        let log =
-            LogWriter::new(Arc::clone(&self.log), self.args.persistence.clone(), self.id(), instance.clone());
+        let log = LogWriter::new(
+            Arc::clone(&self.args.log),
+            self.args.persistence.clone(),
+            self.id(),
+            instance.clone(),
+        );
         let (me, from) = (self.me.clone(), instance.clone());
         let tell = move |news| tell(&me, LifecycleNews::Agent(from.clone(), news));
         let (control, channel) = control::channel(Arc::clone(&self.args.runtime), self.id(), log, tell);
@@ -310,16 +377,20 @@ impl Lifecycle {
         }
     }
 
+    fn waits_for(&self, what: Waiting) -> bool {
+        self.under_way.as_ref().is_some_and(|under_way| under_way.what == what)
+    }
+
+    /// Whether `instance` is the one that runs.
+    pub(super) fn is_current(&self, instance: &str) -> bool {
+        self.instance.as_ref().is_some_and(|current| current.id == instance)
+    }
+
     fn take(&mut self, step: Step) {
-        if step == Step::Ensure {
-            match self.starts.failed(&STARTS, Instant::now(), rand::rng().random()) {
-                Verdict::Restart(_) => {}
-                Verdict::GiveUp => {
-                    let reason = "It stops again and again shortly after it starts. Its logs may say why.";
-                    self.observed = Some(Observed::Failed(reason.into()));
-                    return self.show();
-                }
-            }
+        if step == Step::Ensure && !self.starts.is_calm(&STARTS, Instant::now()) {
+            let reason = "It stops again and again shortly after it starts. Its logs may say why.";
+            self.observed = Some(Observed::Failed(reason.into()));
+            return self.show();
         }
         let spec = spec_of(&self.args.known.read().view);
         let spec = match spec {
@@ -330,8 +401,9 @@ impl Lifecycle {
             }
         };
         tracing::info!(environment = spec.id, ?step, "environment step");
-        let (runtime, me) = (Arc::clone(&self.args.runtime), self.me.clone());
-        self.step = Some(TaskGuard::spawn(async move {
+        self.number += 1;
+        let (runtime, me, number) = (Arc::clone(&self.args.runtime), self.me.clone(), self.number);
+        let task = TaskGuard::spawn(async move {
             let call = async {
                 match step {
                     Step::Ensure => runtime.ensure(&spec).await,
@@ -341,34 +413,35 @@ impl Lifecycle {
             };
             let result = timeout(CALL_LIMIT, call).await;
             let result = result.unwrap_or_else(|_| Err(RuntimeError::Unavailable("it took too long".into())));
-            tell(&me, LifecycleNews::Stepped(step, result));
-        }));
+            tell(&me, LifecycleNews::Stepped(number, step, result));
+        });
+        self.under_way = Some(UnderWay { what: Waiting::Step(step), _task: task });
     }
 
     fn stepped(&mut self, step: Step, result: Result<(), RuntimeError>) {
-        self.step = None;
+        self.under_way = None;
         match (step, result) {
             (_, Err(error)) => return self.step_failed(step, error),
             (Step::Ensure, Ok(())) => {
-                // The watch will say so too; until then the same step must not be taken again.
+                // How often it is allowed to come up is judged before the next time.
+                let _ = self.starts.failed(&STARTS, Instant::now(), 0.5);
                 if self.observed == Some(Observed::Absent) {
+                    // The watch tells what came of it; if it is silent, the step is taken again.
                     self.observed = Some(Observed::Starting(None));
+                    self.pause(SETTLE);
                 }
             }
-            (Step::Stop, Ok(())) => {
-                self.restarting = false;
-                self.observed(Observed::Absent);
-            }
+            (Step::Stop, Ok(())) => self.observed(Observed::Absent),
             (Step::Delete, Ok(())) => {
                 let (id, persistence, me) = (self.id(), self.args.persistence.clone(), self.me.clone());
-                // The step counts as under way until the row is marked.
-                self.step = Some(TaskGuard::spawn(async move {
+                let task = TaskGuard::spawn(async move {
                     while let Err(error) = persistence.write(MarkTerminated { id: id.clone() }).await {
                         tracing::warn!(environment = id, %error, "a deleted environment is not marked yet");
                         sleep(FIRST_PAUSE).await;
                     }
                     tell(&me, LifecycleNews::Marked);
-                }));
+                });
+                self.under_way = Some(UnderWay { what: Waiting::Mark, _task: task });
             }
         }
         self.failed_steps = 0;
@@ -382,13 +455,26 @@ impl Lifecycle {
             return;
         }
         let pause = (FIRST_PAUSE * 2u32.pow(self.failed_steps.min(10))).min(LONGEST_PAUSE);
-        let pause = pause.mul_f64(rand::rng().random_range(0.8..1.2));
         self.failed_steps += 1;
-        let me = self.me.clone();
-        self.step = Some(TaskGuard::spawn(async move {
+        self.pause(pause.mul_f64(rand::rng().random_range(0.8..1.2)));
+    }
+
+    fn pause(&mut self, pause: Duration) {
+        self.number += 1;
+        let (me, number) = (self.me.clone(), self.number);
+        let task = TaskGuard::spawn(async move {
             sleep(pause).await;
-            tell(&me, LifecycleNews::RetryDue);
-        }));
+            tell(&me, LifecycleNews::PauseOver(number));
+        });
+        self.under_way = Some(UnderWay { what: Waiting::Pause, _task: task });
+    }
+
+    fn pause_over(&mut self) {
+        self.under_way = None;
+        if self.observed == Some(Observed::Starting(None)) {
+            // What was believed did not come about.
+            self.observed = Some(Observed::Absent);
+        }
     }
 
     /// Shows the status that follows from what is known, if it is another.
@@ -397,24 +483,16 @@ impl Lifecycle {
         if now == self.shown {
             return;
         }
-        let (id, installed) = {
+        let id = {
             let mut known = self.args.known.write();
             let row = &mut known.view.environment;
             row.status = now.0;
             row.status_reason.clone_from(&now.1);
-            let installed = row.installation_completed;
             row.installation_completed |= now.0 == EnvironmentStatus::Running;
-            (row.id.clone(), installed)
+            row.id.clone()
         };
         tracing::info!(environment = id, status = now.0.as_str(), reason = now.1, "environment status");
-        self.args.persistence.observe_status(id.clone(), now.0, now.1.clone());
-        if now.0 == EnvironmentStatus::Running && !installed {
-            let persistence = self.args.persistence.clone();
-            self.spawn(async move {
-                // It is written again at the next start if it is lost now.
-                let _ = persistence.write(RecordInstallCompleted { id }).await;
-            });
-        }
+        self.args.persistence.observe_status(id, now.0, now.1.clone());
         self.shown = now;
     }
 

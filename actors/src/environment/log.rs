@@ -19,7 +19,8 @@ const TURN: usize = 16 * 1024;
 /// The log of one environment, shared by its actor and those who follow it.
 #[derive(Debug)]
 pub struct InstallLog {
-    ring: Mutex<Ring>,
+    /// The log, and how many went before it.
+    ring: Mutex<(u64, Ring)>,
     changed: watch::Sender<()>,
 }
 
@@ -84,49 +85,59 @@ impl LogWriter {
 pub struct LogFollower {
     log: Arc<InstallLog>,
     changed: watch::Receiver<()>,
+    generation: u64,
     cursor: u64,
 }
 
 impl Default for InstallLog {
     fn default() -> Self {
-        Self { ring: Mutex::new(Ring::new(LIMIT)), changed: watch::Sender::new(()) }
+        Self { ring: Mutex::new((0, Ring::new(LIMIT))), changed: watch::Sender::new(()) }
     }
 }
 
 impl InstallLog {
     /// Adds what came at `offset`; what is known already is skipped.
     pub(super) fn append(&self, offset: u64, data: &[u8]) {
-        let mut ring = self.ring.lock();
+        let mut held = self.ring.lock();
+        let ring = &mut held.1;
         let end = ring.end();
         if offset > end {
             ring.restart_at(offset);
         }
         let known = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX).min(data.len());
         ring.append(&data[known..]);
-        drop(ring);
+        drop(held);
         self.changed.send_replace(());
     }
 
     /// A new instance of the environment begins a new log.
     pub(super) fn restart(&self) {
-        self.ring.lock().restart_at(0);
+        let mut held = self.ring.lock();
+        held.0 += 1;
+        held.1.restart_at(0);
+        drop(held);
         self.changed.send_replace(());
     }
 
     /// Follows the log from the oldest byte held.
     #[must_use]
     pub fn follow(self: &Arc<Self>) -> LogFollower {
-        let cursor = self.ring.lock().start();
-        LogFollower { log: Arc::clone(self), changed: self.changed.subscribe(), cursor }
+        let (generation, cursor) = {
+            let held = self.ring.lock();
+            (held.0, held.1.start())
+        };
+        LogFollower { log: Arc::clone(self), changed: self.changed.subscribe(), generation, cursor }
     }
 }
 
 impl LogFollower {
     /// What is there and was not read, if anything.
     pub fn read(&mut self) -> Option<Vec<u8>> {
-        let ring = self.log.ring.lock();
-        if self.cursor < ring.start() || self.cursor > ring.end() {
+        let held = self.log.ring.lock();
+        let (generation, ring) = (held.0, &held.1);
+        if generation != self.generation || self.cursor < ring.start() {
             // Too slow, or a new log began: go on with the oldest that is held.
+            self.generation = generation;
             self.cursor = ring.start();
         }
         let mut out = Vec::new();

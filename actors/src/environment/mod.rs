@@ -44,6 +44,9 @@ pub enum EnvironmentError {
     /// There is no such template, or it may not be used any more.
     #[error("Template not found")]
     NoSuchTemplate,
+    /// There is no such cluster, or none that takes environments.
+    #[error("Cluster not found")]
+    NoSuchCluster,
     /// It runs, and what was asked needs it stopped.
     #[error("Cannot delete a running environment. Stop it first.")]
     StillRunning,
@@ -70,6 +73,7 @@ impl From<WriteError> for EnvironmentError {
                 Self::Unavailable("It is being changed. Try again shortly.".into())
             }
             WriteError::NotFound { what: "template" } => Self::NoSuchTemplate,
+            WriteError::NotFound { what: "cluster" } => Self::NoSuchCluster,
             WriteError::NotFound { .. } => Self::NotFound,
             WriteError::LimitReached { limit } => Self::LimitReached { limit },
             WriteError::Refused { why } => Self::Refused(why.to_owned()),

@@ -14,8 +14,10 @@ pub(super) struct Situation<'a> {
     pub observed: Option<&'a Observed>,
     /// What the agent tells; `None` until it was asked.
     pub phase: Option<&'a Phase>,
-    /// Whether it is to be stopped once before it runs again.
-    pub restarting: bool,
+    /// The instance that a restart is to end.
+    pub replaces: Option<&'a str>,
+    /// Why its agent can't be used, though it runs.
+    pub trouble: Option<&'a str>,
     /// Whether it came up before: it starts, and is not made.
     pub installed: bool,
     /// The status that was last shown.
@@ -41,8 +43,16 @@ impl Situation<'_> {
         match self.desired {
             DesiredState::Terminated => Some(Step::Delete),
             DesiredState::Stopped => (*observed != Observed::Absent).then_some(Step::Stop),
-            DesiredState::Running if self.restarting => Some(Step::Stop),
+            DesiredState::Running if self.is_to_be_replaced() => Some(Step::Stop),
             DesiredState::Running => (*observed == Observed::Absent).then_some(Step::Ensure),
+        }
+    }
+
+    /// Whether the instance that runs is the one that a restart is to end.
+    pub(super) fn is_to_be_replaced(&self) -> bool {
+        match self.observed {
+            Some(Observed::Running { instance }) => self.replaces == Some(instance.as_str()),
+            _ => false,
         }
     }
 
@@ -57,8 +67,9 @@ impl Situation<'_> {
             (DesiredState::Stopped, Observed::Failed(_)) => S::Stopping,
             (DesiredState::Stopped, _) => S::Stopping,
             (DesiredState::Running, Observed::Failed(reason)) => return (S::Error, Some(reason.clone())),
-            (DesiredState::Running, _) if self.restarting => S::Restarting,
+            (DesiredState::Running, _) if self.is_to_be_replaced() => S::Restarting,
             (DesiredState::Running, Observed::Running { .. }) => match self.phase {
+                _ if self.trouble.is_some() => return (S::Error, self.trouble.map(str::to_owned)),
                 Some(Phase::Installing) => S::Installing,
                 Some(Phase::Configuring) => S::Configuring,
                 Some(Phase::Ready { .. }) => S::Running,
@@ -93,7 +104,8 @@ mod tests {
             desired,
             observed: Some(observed),
             phase: None,
-            restarting: false,
+            replaces: None,
+            trouble: None,
             installed: false,
             shown,
         }
@@ -127,12 +139,23 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_stops_first() {
+    fn a_restart_ends_the_instance_it_was_asked_for_and_no_other() {
         let up = running();
-        let restarting =
-            Situation { restarting: true, ..situation(DesiredState::Running, &up, S::Restarting) };
-        assert_eq!(restarting.next_step(), Some(Step::Stop));
-        assert_eq!(restarting.status().0, S::Restarting);
+        let restart =
+            Situation { replaces: Some("i"), ..situation(DesiredState::Running, &up, S::Restarting) };
+        assert_eq!(restart.next_step(), Some(Step::Stop));
+        assert_eq!(restart.status().0, S::Restarting);
+        let next = Observed::Running { instance: "j".into() };
+        let done = Situation { observed: Some(&next), ..restart };
+        assert_eq!(done.next_step(), None);
+    }
+
+    #[test]
+    fn an_agent_that_cannot_be_used_says_why() {
+        let up = running();
+        let now = Situation { trouble: Some("too old"), ..situation(DesiredState::Running, &up, S::Running) };
+        assert_eq!(now.status(), (S::Error, Some("too old".into())));
+        assert_eq!(now.next_step(), None);
     }
 
     #[test]

@@ -89,6 +89,14 @@ pub(super) async fn run(hub: Arc<Hub>, connector: Connector, on_end: impl Fn(&Ex
         };
         match broken {
             None => return,
+            Some(Broken::Refused(refusal)) if refusal.code == RefusalCode::Version => {
+                // The session lives; a server that speaks its agent's version can have it.
+                tracing::warn!(
+                    session = hub.session().id,
+                    reason = refusal.message,
+                    "the agent speaks another version"
+                );
+            }
             Some(Broken::Refused(refusal)) => {
                 let exit = Exit::because(match refusal.code {
                     RefusalCode::NoSuchSession => ExitReason::EnvironmentGone,

@@ -304,8 +304,11 @@ impl View {
         }
         match &mut self.place {
             Place::At(offset) => {
-                if *offset == state.ring.end() {
-                    return state.ended.clone().map(Event::Exit);
+                if *offset >= state.ring.end() {
+                    // Ahead of the ring it waits: the ring is being filled after a restart. If the
+                    // session has ended, nothing fills it any more.
+                    let is_last = *offset == state.ring.end() || state.link != Link::Live;
+                    return state.ended.clone().filter(|_| is_last).map(Event::Exit);
                 }
                 let room = usize::try_from(self.window.room()).unwrap_or(usize::MAX);
                 if room == 0 {
@@ -313,7 +316,6 @@ impl View {
                     return None;
                 }
                 let mut data = Vec::new();
-                // An offset ahead of the ring waits: the ring is being filled after a restart.
                 let n = state.ring.read(*offset, room.min(OUTPUT_TURN), &mut data).ok()?;
                 let event = Event::Output { offset: *offset, data: data.into() };
                 *offset += n as u64;
@@ -339,6 +341,9 @@ impl View {
                 self.window.jump_to(snapshot.offset);
                 self.place = Place::At(snapshot.offset);
                 self.placed = true;
+                // If the session has another size by now, the client is told so next.
+                self.told.cols = Some(snapshot.size.cols());
+                self.told.rows = Some(snapshot.size.rows());
                 Some(Event::Snapshot(snapshot))
             }
         }
@@ -383,6 +388,8 @@ impl Attachment {
     /// on where it is.
     #[must_use]
     pub fn rejoin(hub: &Arc<Hub>, client: &Arc<Client>) -> Self {
+        // What the connection told it when the actor failed.
+        client.view.lock().told.state = SessionState::Reconnecting;
         Self::join(hub, client)
     }
 

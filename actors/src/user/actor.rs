@@ -147,7 +147,12 @@ impl User {
             )
         })?;
         let persistence = self.args.persistence.clone();
-        let args = || EnvironmentArgs { known: Arc::new(RwLock::new(known)), runtime, persistence };
+        let args = || EnvironmentArgs {
+            known: Arc::new(RwLock::new(known)),
+            runtime,
+            persistence,
+            log: Arc::default(),
+        };
         let path = || ActorPath::of(Kind::Environment, id);
         self.environments
             .ensure(context, id.to_owned(), path, args)

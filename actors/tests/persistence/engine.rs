@@ -248,6 +248,7 @@ async fn an_older_status_never_replaces_a_newer_one() {
         desired: DesiredState::Stopped,
         status: Some(EnvironmentStatus::Stopping),
         reason: None,
+        replaces: None,
     };
     let row = world.persistence.write(wish).await.unwrap();
     assert_eq!((row.desired_state, row.desired_generation), (DesiredState::Stopped, 2));

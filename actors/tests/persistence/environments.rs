@@ -135,7 +135,7 @@ async fn lists_show_the_newest_change_first_and_hide_the_terminated() {
 async fn what_is_wanted_gone_cannot_be_wanted_back() {
     let world = World::new().await;
     let id = world.environment("one").await.id;
-    let want = |desired| SetDesired { id: id.clone(), desired, status: None, reason: None };
+    let want = |desired| SetDesired { id: id.clone(), desired, status: None, reason: None, replaces: None };
     world.persistence.write(want(DesiredState::Terminated)).await.unwrap();
     let back = world.persistence.write(want(DesiredState::Running)).await;
     assert!(matches!(back, Err(WriteError::Refused { .. })));

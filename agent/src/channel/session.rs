@@ -9,12 +9,17 @@ use devpocket_protocol::agent::{
     AgentFrame, OpenSession, ServerFrame, StreamId, VERSION as PROTOCOL, Welcome,
 };
 use tokio::sync::Notify;
+use tokio::time::{Duration, Instant, sleep_until};
 
 use super::wire::Wire;
 use super::{End, malformed};
 use crate::VERSION;
 use crate::agent::Agent;
 use crate::session::Session;
+
+/// How long a channel stays after EXIT: the server closes it when its last client has read to
+/// the end, and one that fell behind needs a snapshot for that.
+const LINGER: Duration = Duration::from_secs(60);
 
 /// How many bytes one OUTPUT carries at most: an echo must not wait behind more.
 const OUTPUT: usize = 32 * 1024;
@@ -80,18 +85,20 @@ pub(super) async fn run(agent: &Rc<Agent>, wire: &mut Wire, open: &OpenSession) 
         held_bytes: 0,
         done: false,
     };
+    let mut ended = None;
     loop {
         let changed = session.changed().notified();
         let reads = channel.take_frames(wire)?;
         if wire.is_idle() {
             channel.write_next(wire);
-            if wire.is_idle() && channel.done {
-                return Ok(());
+            if wire.is_idle() && channel.done && ended.is_none() {
+                ended = Some(Instant::now() + LINGER);
             }
         }
         tokio::select! {
             turn = wire.turn(reads) => turn?,
             () = changed => {}
+            () = sleep_until(ended.unwrap_or_else(Instant::now)), if ended.is_some() => return Ok(()),
             () = place.closed.notified() => return Ok(()),
         }
     }

@@ -82,6 +82,9 @@ pub(crate) fn sequence_end(bytes: &[u8], start: usize) -> Result<usize, Tail> {
                 if byte >= 0x20 || byte == 0x1b {
                     return Ok(if byte == 0x1b { i } else { i + 1 });
                 }
+                if i - start > LONGEST_SEQUENCE {
+                    return Ok(i + 1);
+                }
                 i += 1;
             }
             Err(Tail::Short)

@@ -58,9 +58,10 @@ impl Emulator {
     pub fn describe(&self) -> Vec<String> {
         let term = &self.term;
         let mut out = vec![format!("{:?} {:?} {:?} {:?}", term.modes, term.tabs, term.title, term.titles)];
-        out.push(format!("{:?} {:?}", term.attr, term.charsets));
+        let shown = term.shown();
+        out.push(format!("{:?} {:?} {},{}", term.attr, term.charsets, shown.row, shown.col));
         for grid in [&term.primary].into_iter().chain(&term.alternate) {
-            out.push(format!("{},{} {}-{} {:?}", grid.row, grid.col, grid.top, grid.bottom, grid.saved));
+            out.push(format!("{}-{} {:?}", grid.top, grid.bottom, grid.saved));
             for row in &grid.rows {
                 let mut line = String::new();
                 for cell in (0..grid.cols).map(|col| row.get(col)) {

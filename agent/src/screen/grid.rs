@@ -89,16 +89,18 @@ impl Grid {
         self.row = self.row.saturating_add(n).min(limit);
     }
 
-    /// One row down, scrolling at the end of the region. The row reached is said to continue
-    /// the one before, or not.
-    pub(crate) fn advance(&mut self, continues: bool, attr: Attr) {
+    /// One row down, scrolling at the end of the region.
+    pub(crate) fn index(&mut self, attr: Attr) {
         if self.row == self.bottom {
             self.scroll(attr);
         } else if self.row + 1 < self.height() {
             self.row += 1;
-        } else {
-            return;
         }
+    }
+
+    /// As [`Grid::index`]; the row reached is said to continue the one before, or not.
+    pub(crate) fn advance(&mut self, continues: bool, attr: Attr) {
+        self.index(attr);
         self.line().continues = continues;
     }
 

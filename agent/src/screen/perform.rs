@@ -46,12 +46,11 @@ impl Perform for Term {
             ([], b'D') => {
                 let grid = self.grid();
                 grid.restrict();
-                grid.advance(false, attr);
+                grid.index(attr);
             }
             ([], b'E') => {
                 self.grid().col = 0;
-                let grid = self.grid();
-                grid.advance(false, attr);
+                self.grid().index(attr);
             }
             ([], b'M') => self.grid().reverse(attr),
             ([], b'H') => {
@@ -168,6 +167,7 @@ impl Term {
     }
 
     fn align(&mut self) {
+        let origin = self.modes.origin;
         let grid = self.grid();
         let cell = super::cell::Cell { content: 'E'.into(), attr: Attr::default() };
         let cols = grid.cols;
@@ -175,7 +175,7 @@ impl Term {
             row.reset(cols, Attr::default());
             row.cells.resize(cols, cell);
         }
-        grid.go_to(0, 0, false);
+        grid.go_to(0, 0, origin);
     }
 
     fn erase_display(&mut self, mode: u16) {

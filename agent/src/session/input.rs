@@ -36,7 +36,8 @@ impl Inputs {
         if !self.streams.contains_key(&stream) && self.streams.len() >= STREAMS {
             self.forget_oldest();
         }
-        let (cursor, used) = self.streams.entry(stream).or_default();
+        // A stream that was forgotten goes on where its client stands: the bytes before were taken.
+        let (cursor, used) = self.streams.entry(stream).or_insert((InputCursor::at(offset), clock));
         *used = clock;
         let fresh = cursor.fresh(offset, data.len())?;
         let end = fresh.end.min(fresh.start + (PENDING - self.pending.len()));

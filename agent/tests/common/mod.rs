@@ -29,6 +29,8 @@ pub struct Agent {
     pub dir: TempDir,
     pub socket: PathBuf,
     pub process: Child,
+    /// What ends the process.
+    pub ended_by: rustix::process::Signal,
 }
 
 pub fn config(dir: &Path) -> AgentConfig {
@@ -65,9 +67,11 @@ impl Agent {
         std::fs::write(&file, serde_json::to_string(&config).unwrap()).unwrap();
         let process =
             Command::new(binary()).args(["run", "--config"]).arg(&file).stdin(Stdio::null()).spawn().unwrap();
-        let agent = Self { socket: config.socket, dir, process };
+        let ended_by = rustix::process::Signal::TERM;
+        let agent = Self { socket: config.socket, dir, process, ended_by };
         let deadline = Instant::now() + PATIENCE;
-        while UnixStream::connect(&agent.socket).is_err() {
+        // A path too long for a socket's address is tried by those who can.
+        while agent.socket.as_os_str().len() < 108 && UnixStream::connect(&agent.socket).is_err() {
             assert!(Instant::now() < deadline, "the agent does not listen");
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -125,7 +129,7 @@ impl Agent {
 impl Drop for Agent {
     fn drop(&mut self) {
         let pid = rustix::process::Pid::from_child(&self.process);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = rustix::process::kill_process(pid, self.ended_by);
         let _ = self.process.wait();
     }
 }

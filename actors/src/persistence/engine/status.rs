@@ -101,6 +101,7 @@ pub(super) async fn write(pool: &PgPool, batch: &[ObservedStatus]) -> Result<(),
          SET status = i.status,
              status_reason = i.reason,
              status_sequence = i.sequence,
+             installation_completed = e.installation_completed OR i.status = 'RUNNING',
              ready_at = CASE WHEN i.status = 'RUNNING' AND e.status <> 'RUNNING'
                              THEN now() ELSE e.ready_at END,
              updated_at = CASE WHEN (e.status, e.status_reason) IS DISTINCT FROM (i.status, i.reason)

@@ -94,6 +94,8 @@ pub struct SetDesired {
     pub status: Option<EnvironmentStatus>,
     /// Why.
     pub reason: Option<String>,
+    /// The instance that is to end first, for a restart.
+    pub replaces: Option<String>,
 }
 
 impl Write for SetDesired {
@@ -103,6 +105,7 @@ impl Write for SetDesired {
         let row: Option<Environment> = sqlx::query_as(
             "UPDATE environments
              SET desired_state = $2, desired_generation = desired_generation + 1,
+                 replaces_instance = $6,
                  status = COALESCE($3, status),
                  status_reason = CASE WHEN $3 IS NULL THEN status_reason ELSE $4 END,
                  -- Also moves without a status: what was seen before the wish is old.
@@ -116,6 +119,7 @@ impl Write for SetDesired {
         .bind(self.status)
         .bind(self.reason)
         .bind(next_sequence())
+        .bind(self.replaces)
         .fetch_optional(&mut **tx)
         .await?;
         if let Some(row) = row {

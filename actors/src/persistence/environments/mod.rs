@@ -35,6 +35,7 @@ pub struct Environment {
     pub cluster_id: String,
     pub desired_state: DesiredState,
     pub desired_generation: i64,
+    pub replaces_instance: Option<String>,
     pub status: EnvironmentStatus,
     pub status_reason: Option<String>,
     pub status_sequence: i64,
