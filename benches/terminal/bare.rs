@@ -92,7 +92,9 @@ fn spawn(program: &str) -> (AsyncFd<OwnedFd>, Child) {
         .spawn()
         .unwrap();
     rustix::io::ioctl_fionbio(&pty, true).unwrap();
-    (AsyncFd::new(pty).unwrap(), child)
+    #[expect(deprecated, reason = "its successor is unsafe; this descriptor stays with its owner")]
+    let pty = AsyncFd::new(pty).unwrap();
+    (pty, child)
 }
 
 /// The peer's process.
