@@ -11,7 +11,8 @@ use crate::common::shell::Shell;
 pub const ECHO: &str = "stty raw -echo; printf 'REA%s' DY; exec cat";
 
 /// A program that writes so much after a key.
-pub const BULK: &str = "stty raw -echo; printf 'REA%s' DY; head -c 1 >/dev/null; head -c BYTES /dev/zero | tr '\\0' x; sleep 60";
+pub const BULK: &str =
+    "stty raw -echo; printf 'REA%s' DY; head -c 1 >/dev/null; head -c BYTES /dev/zero | tr '\\0' x; sleep 60";
 
 /// How many keys in each session, and the pause between two.
 pub fn schedule(sessions: usize, keys: usize) -> (usize, Duration) {
@@ -120,7 +121,9 @@ impl Product {
         for _ in 0..times {
             let started = Instant::now();
             let mut client = TerminalClient::new(self.person.options(&self.environment.id, "attached"));
-            while !matches!(client.next_event().await.unwrap(), Event::Snapshot { .. } | Event::Output { .. }) {}
+            while !matches!(client.next_event().await.unwrap(), Event::Snapshot { .. } | Event::Output { .. })
+            {
+            }
             all.push(started.elapsed().as_secs_f64() * 1e3);
             client.leave().await;
         }
@@ -134,8 +137,11 @@ impl Product {
         let before = self.server.rss();
         let mut clients = Vec::new();
         for i in 1..sessions {
-            let mut shell = Shell::open(self.person.options(&self.environment.id, &format!("idle-{i}"))).await;
-            shell.until("its screen", |shell| !shell.snapshots.is_empty() || !shell.received.is_empty()).await;
+            let mut shell =
+                Shell::open(self.person.options(&self.environment.id, &format!("idle-{i}"))).await;
+            shell
+                .until("its screen", |shell| !shell.snapshots.is_empty() || !shell.received.is_empty())
+                .await;
             clients.push(shell);
         }
         let after = self.server.rss();
@@ -146,7 +152,8 @@ impl Product {
 
 /// Milliseconds from starting the process to being ready, with so many environments to look at.
 pub async fn start_with_environments(environments: usize, rounds: usize) -> Vec<f64> {
-    let mut server = TestServer::start_with(&[("PRO_PLAN_MAX_ENVIRONMENTS", "2000"), ("LOG_LEVEL", "warn")]).await;
+    let mut server =
+        TestServer::start_with(&[("PRO_PLAN_MAX_ENVIRONMENTS", "2000"), ("LOG_LEVEL", "warn")]).await;
     let person = server.demo().await;
     let made = person.environment("first").await;
     person.rest.act(&made.id, "stop").await.unwrap();
