@@ -242,6 +242,7 @@ impl From<EnvironmentError> for ApiError {
             }
             EnvironmentError::Refused(why) => Self::conflict(capitalised(&why)),
             EnvironmentError::StillRunning => Self::bad_request(error.to_string()),
+            EnvironmentError::KeepsFailing => Self { message: error.to_string(), ..Self::unavailable() },
             EnvironmentError::Unavailable(why) => Self { message: why, ..Self::unavailable() },
             EnvironmentError::Internal => Self::internal(&"an environment's actor"),
         }

@@ -359,9 +359,7 @@ impl Environment {
             Ok(terminal) => Ok(OpenTerminal { terminal, session: entry.row, environment }),
             Err(given_up) => {
                 tracing::warn!(session = id, reason = given_up.reason, "a failed session was asked for");
-                let failed =
-                    "This terminal session keeps failing. Try again in a minute, or open another one.";
-                Err(EnvironmentError::Unavailable(failed.into()))
+                Err(EnvironmentError::KeepsFailing)
             }
         });
         let activity = Late::Activity { environment_id: self.id.clone(), at: chrono::Utc::now() };

@@ -53,6 +53,9 @@ pub enum EnvironmentError {
     /// Not in the state it is in; the text says what to do.
     #[error("{0}")]
     Refused(String),
+    /// The session's actor failed again and again and was given up for a while.
+    #[error("This terminal session keeps failing. Try again in a minute, or open another one.")]
+    KeepsFailing,
     /// Not now: the database or the environment can't be reached. Trying again helps.
     #[error("{0}")]
     Unavailable(String),
