@@ -26,7 +26,7 @@ use super::upgrade::WebSocket;
 use crate::app::App;
 use crate::auth::{Principal, is_still_valid};
 
-/// How often a connection's right to be there is looked at, and its silence.
+/// How often a connection's right to be there is looked at.
 const CHECK_EVERY: Duration = Duration::from_secs(15);
 
 /// How long a client may take to answer a close.
@@ -62,11 +62,16 @@ impl Shared {
         self.heard.store(now, Ordering::Relaxed);
     }
 
-    fn silence(&self) -> Duration {
+    /// When the client was last heard; now, while it is not read.
+    fn last_heard(&self) -> Instant {
         if self.waiting.load(Ordering::Relaxed) {
-            return Duration::ZERO;
+            return Instant::now();
         }
-        self.start.elapsed().saturating_sub(Duration::from_millis(self.heard.load(Ordering::Relaxed)))
+        self.start + Duration::from_millis(self.heard.load(Ordering::Relaxed))
+    }
+
+    fn silence(&self) -> Duration {
+        self.last_heard().elapsed()
     }
 }
 
@@ -235,11 +240,14 @@ async fn write(
                 }
             }
             _ = checks.tick() => {
-                if shared.silence() > dead_after {
-                    return Ending::Silent;
-                }
                 if right.is_none() {
                     right = Some(Box::pin(may_stay(app.clone(), principal.clone())));
+                }
+            }
+            // Heard of since it was set: then it is set anew in the next turn.
+            () = sleep_until(shared.last_heard() + dead_after) => {
+                if shared.silence() >= dead_after {
+                    return Ending::Silent;
                 }
             }
             // Asked beside the output: a slow database stops no terminal.
