@@ -4,43 +4,20 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
+mod agent_binary;
 mod runtime_suite;
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::Duration;
 
+use agent_binary::agent;
 use devpocket_actors::runtime::local::{LocalConfig, LocalRuntime, Sandbox, sandbox};
 use devpocket_actors::runtime::{EnvironmentSpec, LogQuery, Observed, Runtime, RuntimeError};
 use devpocket_protocol::agent::{AgentFrame, ControlRequest, Role, ServerFrame};
 use runtime_suite::{Channel, PATIENCE, shell, spec, start, wait_for};
 use tempfile::TempDir;
-
-/// The agent's program, built once for each test process (cargo makes others wait).
-fn agent() -> PathBuf {
-    static AGENT: OnceLock<PathBuf> = OnceLock::new();
-    AGENT
-        .get_or_init(|| {
-            if let Some(agent) = std::env::var_os("DEVPOCKET_AGENT") {
-                return agent.into();
-            }
-            // <target>/<profile>/deps/<this test>
-            let this = std::env::current_exe().unwrap();
-            let agent = this.parent().and_then(Path::parent).unwrap().join("devpocket-agent");
-            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-            let target = agent.parent().and_then(Path::parent).unwrap();
-            let built = Command::new(cargo)
-                .args(["build", "--quiet", "--package", "devpocket-agent", "--target-dir"])
-                .arg(target)
-                .current_dir(env!("CARGO_MANIFEST_DIR"))
-                .status();
-            assert!(built.is_ok_and(|status| status.success()), "the agent can't be built");
-            agent
-        })
-        .clone()
-}
 
 /// A runtime over a directory of its own. Whatever runs there ends with it, also when a test fails.
 struct Place {

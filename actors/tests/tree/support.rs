@@ -1,10 +1,13 @@
 //! A tree on a database and a directory of its own, and a client that reads like the edge does.
 
+#[path = "../agent_binary/mod.rs"]
+mod agent_binary;
+
 use std::path::PathBuf;
-use std::process::Command;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use agent_binary::agent;
 use devpocket_actors::environment::Selector;
 use devpocket_actors::mailer::{MailSettings, MailTransport};
 use devpocket_actors::persistence::embedded::{PrivatePostgres, TestDatabase};
@@ -37,27 +40,6 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, look: impl
         }
     });
     found.await.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
-}
-
-/// The agent's program, built once for each test process (cargo makes others wait).
-fn agent() -> PathBuf {
-    static AGENT: OnceLock<PathBuf> = OnceLock::new();
-    let build = || {
-        if let Some(agent) = std::env::var_os("DEVPOCKET_AGENT") {
-            return agent.into();
-        }
-        // <target>/<profile>/deps/<this test>
-        let profile = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned();
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "devpocket-agent", "--target-dir"])
-            .arg(profile.parent().unwrap())
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status();
-        assert!(built.is_ok_and(|status| status.success()), "the agent can't be built");
-        profile.join("devpocket-agent")
-    };
-    AGENT.get_or_init(build).clone()
 }
 
 /// A running tree. Whatever runs in it ends with it, also when a test fails.
