@@ -95,7 +95,7 @@ mod tests {
     fn streams_are_bounded_and_the_one_in_use_stays() {
         let mut inputs = Inputs::default();
         inputs.take(A, 0, b"abc").unwrap();
-        for n in 0..1000u16 {
+        for n in 0..2 * STREAMS as u16 {
             let mut id = [9; 16];
             id[..2].copy_from_slice(&n.to_be_bytes());
             inputs.take(StreamId(id), 0, b"x").unwrap();
