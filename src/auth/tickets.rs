@@ -43,7 +43,8 @@ impl Used {
 /// # Errors
 /// `Invalid` when signing fails, which it does not.
 pub fn issue_ticket(app: &App, principal: &Principal) -> Result<String, AuthError> {
-    app.auth().tokens().ticket(&principal.user_id, principal.user_session.as_deref(), LIFE)
+    let session = principal.user_session.as_deref();
+    app.auth().tokens().ticket(&principal.user_id, session, principal.expires_at, LIFE)
 }
 
 /// Uses a ticket.

@@ -36,6 +36,10 @@ struct Claims {
     iat: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     exp: Option<i64>,
+    /// In a ticket: until when whoever it was made for may stay, which is the end of the token
+    /// they showed for it. The ticket itself ends much sooner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stay: Option<i64>,
 }
 
 /// What an access token says.
@@ -118,6 +122,7 @@ impl Signer {
             sid: Some(session.to_owned()),
             iat: Some(now.timestamp()),
             exp: Some(exp.timestamp()),
+            stay: None,
         };
         Ok(Pair {
             access: self.sign(&claims(ACCESS, now + in_bounds(self.access_life)))?,
@@ -132,6 +137,7 @@ impl Signer {
         &self,
         user_id: &str,
         session: Option<&str>,
+        stay: DateTime<Utc>,
         life: Duration,
     ) -> Result<String, AuthError> {
         let now = Utc::now();
@@ -144,6 +150,7 @@ impl Signer {
             sid: session.map(str::to_owned),
             iat: Some(now.timestamp()),
             exp: Some((now + in_bounds(life)).timestamp()),
+            stay: Some(stay.timestamp()),
         })
     }
 
@@ -182,6 +189,7 @@ impl Signer {
         if expires_at <= Utc::now() {
             return Err(AuthError::Expired);
         }
+        let expires_at = claims.stay.and_then(|stay| DateTime::from_timestamp(stay, 0)).unwrap_or(expires_at);
         Ok((Access { user_id: claims.user_id, session: claims.sid, expires_at }, claims.jti))
     }
 
@@ -211,7 +219,17 @@ mod tests {
 
     fn claims(kind: &str, exp: Option<i64>, iat: Option<i64>) -> Claims {
         let kind = kind.to_owned();
-        Claims { user_id: "u1".into(), username: None, email: None, jti: None, kind, sid: None, iat, exp }
+        Claims {
+            user_id: "u1".into(),
+            username: None,
+            email: None,
+            jti: None,
+            kind,
+            sid: None,
+            iat,
+            exp,
+            stay: None,
+        }
     }
 
     #[test]
@@ -219,6 +237,17 @@ mod tests {
         let signer = signer("k");
         let token = signer.sign(&claims("access", None, Some(Utc::now().timestamp()))).unwrap();
         assert_eq!(signer.read_access(&token).unwrap().user_id, "u1");
+    }
+
+    #[test]
+    fn who_comes_by_a_ticket_may_stay_as_long_as_by_the_token_it_was_made_for() {
+        let signer = signer("k");
+        let stay = DateTime::from_timestamp(Utc::now().timestamp() + 3600, 0).unwrap();
+        let ticket = signer.ticket("u1", Some("s1"), stay, Duration::from_secs(30)).unwrap();
+        assert_eq!(signer.read_ticket(&ticket).unwrap().access.expires_at, stay);
+        assert_eq!(signer.read_access(&ticket).unwrap_err(), AuthError::Invalid);
+        let spent = signer.ticket("u1", None, stay, Duration::ZERO).unwrap();
+        assert_eq!(signer.read_ticket(&spent).err(), Some(AuthError::Expired));
     }
 
     #[test]

@@ -76,6 +76,7 @@ pub struct ChildExit {
 pub(super) enum Envelope<M> {
     Message(M),
     RestartDue(ActorPath),
+    #[cfg_attr(not(feature = "chaos"), expect(dead_code, reason = "made by tests alone"))]
     Fault(Fault),
 }
 
