@@ -163,16 +163,26 @@ fn write_row(
         cols - usize::from(left)
     });
     let end = full.unwrap_or(used).min(cols);
+    // Written behind the row above, its first character scrolls this row in, filled with that
+    // character's background: what is blank has to be erased again.
+    let mut filled = attributes && follows(row) && row.get(0).look().bg != Attr::default().bg;
     let mut col = 0;
     while col < end {
         let gap = (col..end).take_while(|&col| blank(row.get(col)) && !row.get(col).is_tail()).count();
         // The last column of a full row must be written, or the next row would not follow it.
         if gap >= JUMP && !(full.is_some() && col + gap == end) {
+            if std::mem::take(&mut filled) {
+                erase_rest(pen, out);
+            }
             let _ = write!(out, "\x1b[{gap}C");
             col += gap;
             continue;
         }
         let cell = row.get(col);
+        if filled && col > 0 && !cell.is_tail() {
+            erase_rest(pen, out);
+            filled = false;
+        }
         col += 1;
         if cell.is_tail() {
             continue;
@@ -184,6 +194,18 @@ fn write_row(
         }
         term.clusters.write(cell, out);
     }
+    if filled && end < cols {
+        erase_rest(pen, out);
+    }
+}
+
+/// Erases from the cursor to the end of the line, without a background.
+fn erase_rest(pen: &mut Attr, out: &mut String) {
+    if *pen != Attr::default() {
+        out.push_str("\x1b[0m");
+        *pen = Attr::default();
+    }
+    out.push_str("\x1b[K");
 }
 
 fn tabs(term: &Term, out: &mut String) {
