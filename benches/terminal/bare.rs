@@ -34,7 +34,8 @@ pub async fn serve(port: u16) {
 }
 
 async fn connection(tcp: TcpStream) {
-    let mut ws = accept_async_with_config(tcp, Some(config())).await.unwrap();
+    // Whoever only looks whether somebody listens makes no handshake.
+    let Ok(mut ws) = accept_async_with_config(tcp, Some(config())).await else { return };
     let Some(Ok(Message::Text(program))) = ws.next().await else { return };
     let (pty, mut child) = spawn(program.as_str());
     let pty = Arc::new(pty);

@@ -32,7 +32,7 @@ async fn main() {
 
     let mut table = Table::default();
     if runs("echo") || runs("bulk") || runs("attach") {
-        let product = Product::start().await;
+        let mut product = Product::start().await;
         let bare = bare::Bare::start().await;
         if runs("echo") {
             for sessions in [1, 100] {
@@ -63,7 +63,8 @@ async fn main() {
     }
     if runs("memory") {
         let sessions = if quick { 100 } else { 1000 };
-        let kib = Product::start().await.memory(sessions).await;
+        let mut product = Product::start().await;
+        let kib = product.memory(sessions).await;
         table.alone(&format!("server memory per idle session, {sessions} attached (KiB)"), kib);
     }
     if runs("start") {

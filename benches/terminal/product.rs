@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use devpocket::client::{Environment, Event, TerminalClient};
+use devpocket::client::{Environment, Event, Options, TerminalClient};
 
 use crate::common::server::{Person, TestServer};
 use crate::common::shell::Shell;
@@ -19,11 +19,14 @@ pub fn schedule(sessions: usize, keys: usize) -> (usize, Duration) {
     if sessions == 1 { (keys, Duration::from_millis(5)) } else { (keys / 10, Duration::from_millis(100)) }
 }
 
-/// A server with one environment.
+/// How many sessions are opened in one environment; it takes no more than 64.
+const SESSIONS_EACH: usize = 50;
+
+/// A server with as many environments as the sessions need.
 pub struct Product {
     server: TestServer,
     person: Person,
-    environment: Environment,
+    environments: Vec<Environment>,
 }
 
 impl Product {
@@ -35,22 +38,34 @@ impl Product {
         ])
         .await;
         let person = server.demo().await;
-        let environment = person.environment("bench").await;
-        Self { server, person, environment }
+        let environments = vec![person.environment("bench-0").await];
+        Self { server, person, environments }
     }
 
-    async fn open(&self, session: &str, program: &str) -> TerminalClient {
-        let mut shell = Shell::open(self.person.options(&self.environment.id, session)).await;
+    /// Makes the environments that so many sessions need.
+    async fn make_room(&mut self, sessions: usize) {
+        for n in self.environments.len()..sessions.div_ceil(SESSIONS_EACH) {
+            self.environments.push(self.person.environment(&format!("bench-{n}")).await);
+        }
+    }
+
+    fn options(&self, nth: usize, session: &str) -> Options {
+        self.person.options(&self.environments[nth / SESSIONS_EACH].id, session)
+    }
+
+    async fn open(&self, nth: usize, session: &str, program: &str) -> TerminalClient {
+        let mut shell = Shell::open(self.options(nth, session)).await;
         shell.type_text(&format!("exec sh -c \"{}\"\n", program.replace('"', "\\\"")));
         shell.until_text("READY").await;
         shell.client
     }
 
     /// p50 and p99 of echoed keys, in microseconds.
-    pub async fn echo(&self, sessions: usize, keys: usize) -> (f64, f64) {
+    pub async fn echo(&mut self, sessions: usize, keys: usize) -> (f64, f64) {
+        self.make_room(sessions).await;
         let mut clients = Vec::new();
         for i in 0..sessions {
-            clients.push(self.open(&format!("echo-{i}-{}", uuid::Uuid::new_v4().simple()), ECHO).await);
+            clients.push(self.open(i, &format!("echo-{i}-{}", uuid::Uuid::new_v4().simple()), ECHO).await);
         }
         let (each, pause) = schedule(sessions, keys);
         let tasks: Vec<_> = clients
@@ -85,7 +100,13 @@ impl Product {
     }
 
     async fn end_sessions(&self) {
-        let path = format!("/api/v1/environments/{}/sessions", self.environment.id);
+        for environment in &self.environments {
+            self.end_sessions_of(&environment.id).await;
+        }
+    }
+
+    async fn end_sessions_of(&self, environment: &str) {
+        let path = format!("/api/v1/environments/{environment}/sessions");
         let list: serde_json::Value = self.person.rest.ask(hyper::Method::GET, &path, None).await.unwrap();
         for session in list["sessions"].as_array().unwrap() {
             let id = session["sessionId"].as_str().or(session["id"].as_str()).unwrap();
@@ -101,7 +122,7 @@ impl Product {
     pub async fn bulk(&self, bytes: usize) -> f64 {
         let session = format!("bulk-{}", uuid::Uuid::new_v4().simple());
         let program = BULK.replace("BYTES", &bytes.to_string());
-        let mut client = self.open(&session, &program).await;
+        let mut client = self.open(0, &session, &program).await;
         let started = Instant::now();
         let first = client.resume().output().unwrap();
         client.type_bytes(b"\n");
@@ -116,11 +137,11 @@ impl Product {
 
     /// Milliseconds from dialling to the first byte of the screen.
     pub async fn attach(&self, times: usize) -> Vec<f64> {
-        self.open("attached", "echo READY; exec cat").await.leave().await;
+        self.open(0, "attached", "echo READY; exec cat").await.leave().await;
         let mut all = Vec::new();
         for _ in 0..times {
             let started = Instant::now();
-            let mut client = TerminalClient::new(self.person.options(&self.environment.id, "attached"));
+            let mut client = TerminalClient::new(self.options(0, "attached"));
             while !matches!(client.next_event().await.unwrap(), Event::Snapshot { .. } | Event::Output { .. })
             {
             }
@@ -131,14 +152,14 @@ impl Product {
     }
 
     /// KiB of the server for each idle session that somebody is attached to.
-    pub async fn memory(&self, sessions: usize) -> f64 {
+    pub async fn memory(&mut self, sessions: usize) -> f64 {
+        self.make_room(sessions).await;
         // What the first one brings (buffers, code pages) belongs to none.
-        let first = Shell::open(self.person.options(&self.environment.id, "first")).await;
+        let first = Shell::open(self.options(0, "first")).await;
         let before = self.server.rss();
         let mut clients = Vec::new();
         for i in 1..sessions {
-            let mut shell =
-                Shell::open(self.person.options(&self.environment.id, &format!("idle-{i}"))).await;
+            let mut shell = Shell::open(self.options(i, &format!("idle-{i}"))).await;
             shell
                 .until("its screen", |shell| !shell.snapshots.is_empty() || !shell.received.is_empty())
                 .await;
