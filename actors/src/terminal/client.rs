@@ -118,6 +118,7 @@ struct View {
     /// What the client was last told.
     told: Status,
     told_input: u64,
+    output_was_last: bool,
     kicked: Option<Kick>,
     /// Since when output waits for an ACK.
     stalled_since: Option<Instant>,
@@ -171,6 +172,7 @@ impl Client {
             placed: false,
             told: Status::of(SessionState::Live),
             told_input: 0,
+            output_was_last: false,
             kicked: None,
             stalled_since: None,
         };
@@ -274,17 +276,32 @@ impl Client {
         if state.link == Link::Orphaned && state.ended.is_none() {
             return Some(Event::Orphaned);
         }
-        let acked = self.lane.acked();
-        if acked > view.told_input && self.mode == Mode::Control {
-            view.told_input = acked;
-            return Some(Event::InputAck(acked));
+        // Turn about: an echo goes before its acknowledgement, and in a flood of output
+        // acknowledgements still come.
+        if view.output_was_last
+            && let Some(ack) = self.next_ack(&mut view)
+        {
+            return Some(ack);
         }
         if view.placed
             && let Some(status) = view.next_status(state.status())
         {
             return Some(Event::Status(status));
         }
-        view.next_output(state)
+        let output = view.next_output(state);
+        view.output_was_last = output.is_some();
+        output.or_else(|| self.next_ack(&mut view))
+    }
+
+    /// What the agent has taken since the client was last told.
+    fn next_ack(&self, view: &mut View) -> Option<Event> {
+        let acked = self.lane.acked();
+        if acked <= view.told_input || self.mode == Mode::View {
+            return None;
+        }
+        view.told_input = acked;
+        view.output_was_last = false;
+        Some(Event::InputAck(acked))
     }
 }
 

@@ -21,6 +21,10 @@ use crate::session::Session;
 /// the end, and one that fell behind needs a snapshot for that.
 const LINGER: Duration = Duration::from_secs(60);
 
+/// How long the acknowledgement of input waits for output to travel with. An echo is what is
+/// waited for at the other end; the acknowledgement would only get in its way.
+const ACK_DELAY: Duration = Duration::from_millis(3);
+
 /// How many bytes one OUTPUT carries at most: an echo must not wait behind more.
 const OUTPUT: usize = 32 * 1024;
 
@@ -48,6 +52,9 @@ struct Channel {
     /// Input that the session has no room for yet, in order of arrival.
     held: VecDeque<(StreamId, u64, Bytes)>,
     held_bytes: usize,
+    /// Streams whose progress is to be told with the next output, and when at the latest.
+    acks: Vec<StreamId>,
+    acks_due: Option<Instant>,
     /// EXIT was sent.
     done: bool,
 }
@@ -83,6 +90,8 @@ pub(super) async fn run(agent: &Rc<Agent>, wire: &mut Wire, open: &OpenSession) 
         snapshot: false,
         held: VecDeque::new(),
         held_bytes: 0,
+        acks: Vec::new(),
+        acks_due: None,
         done: false,
     };
     let mut ended = None;
@@ -98,6 +107,7 @@ pub(super) async fn run(agent: &Rc<Agent>, wire: &mut Wire, open: &OpenSession) 
         tokio::select! {
             turn = wire.turn(reads) => turn?,
             () = changed => {}
+            () = sleep_until(channel.acks_due.unwrap_or_else(Instant::now)), if channel.acks_due.is_some() => {}
             () = sleep_until(ended.unwrap_or_else(Instant::now)), if ended.is_some() => return Ok(()),
             () = place.closed.notified() => return Ok(()),
         }
@@ -148,7 +158,10 @@ impl Channel {
             // and the other streams of this channel have done nothing wrong.
             Err(_) => data.len(),
         };
-        self.acknowledge(stream);
+        if !self.acks.contains(&stream) {
+            self.acks.push(stream);
+            self.acks_due.get_or_insert_with(|| Instant::now() + ACK_DELAY);
+        }
         taken
     }
 
@@ -164,7 +177,7 @@ impl Channel {
         }
     }
 
-    /// Tells how far a stream was taken, once however often it advances until then.
+    /// Answers how far a stream was taken, once however often it is asked until then.
     fn acknowledge(&mut self, stream: StreamId) {
         let told = AgentFrame::Stream { stream, offset: self.session.expected(stream) };
         let same =
@@ -175,8 +188,8 @@ impl Channel {
         }
     }
 
-    /// Puts what is to be written next into the wire: answers, then a snapshot, then output,
-    /// then the end.
+    /// Puts what is to be written next into the wire: answers, then a snapshot, then output and
+    /// the acknowledgements that waited for it, then the end.
     fn write_next(&mut self, wire: &mut Wire) {
         for answer in self.answers.drain(..) {
             wire.push(&answer);
@@ -194,11 +207,19 @@ impl Channel {
         if !output.is_empty() {
             encode_output(self.cursor, &output, wire.out());
             self.cursor += output.len() as u64;
+            self.acks_due = self.acks_due.map(|_| Instant::now());
         } else if !self.done
             && let Some(exit) = self.session.exit()
         {
             wire.push(&AgentFrame::Exit(exit));
             self.done = true;
+        }
+        if self.acks_due.is_some_and(|due| due <= Instant::now()) {
+            self.acks_due = None;
+            for stream in std::mem::take(&mut self.acks) {
+                let offset = self.session.expected(stream);
+                wire.push(&AgentFrame::Stream { stream, offset });
+            }
         }
     }
 }
