@@ -11,11 +11,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use devpocket_protocol::Size;
 use devpocket_protocol::agent::StreamId;
-use devpocket_protocol::client::{Exit, Mode, SessionState, Status, WINDOW};
+use devpocket_protocol::client::{Exit, Mode, SessionState, Status};
 use devpocket_protocol::input::InputGap;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::hub::{Hub, Link, State};
@@ -29,9 +28,6 @@ const OUTPUT_TURN: usize = 32 * 1024;
 
 /// How long a client may leave its window full while there is output for it.
 pub const STALL_LIMIT: Duration = Duration::from_secs(60);
-
-/// How long an attach may wait for the agent.
-const ATTACH_LIMIT: Duration = Duration::from_secs(10);
 
 /// Where a client wants output to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,88 +73,40 @@ pub enum Event {
     Orphaned,
 }
 
-/// Why a client could not be attached.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AttachError {
-    /// The session has ended.
-    #[error("the session has ended")]
-    Ended,
-    /// It says to have output that the session has not produced.
-    #[error("the session's output ends at {end}, before the offset to resume from")]
-    Ahead {
-        /// Where the output ends.
-        end: u64,
-    },
-    /// The agent can't be reached at the moment.
-    #[error("the environment can't be reached at the moment")]
-    Unavailable,
-    /// The terminal actor went away meanwhile: ask for its successor.
-    #[error("the session is being restarted")]
-    Orphaned,
-}
-
 /// A client's own part of a session.
 #[derive(Debug)]
 pub struct Client {
-    mode: Mode,
-    lane: Lane,
-    view: Mutex<View>,
+    pub(super) mode: Mode,
+    pub(super) lane: Lane,
+    pub(super) view: Mutex<View>,
     /// Larger for the client that typed later; 0 when it never did.
     active: AtomicU64,
-    hub: RwLock<Arc<Hub>>,
+    pub(super) hub: RwLock<Arc<Hub>>,
 }
 
 #[derive(Debug)]
-struct View {
-    place: Place,
-    window: Window,
+pub(super) struct View {
+    pub(super) place: Place,
+    pub(super) window: Window,
     size: Size,
     /// Whether it was given its place in the output: only then is it told of changes.
-    placed: bool,
+    pub(super) placed: bool,
     /// What the client was last told.
-    told: Status,
-    told_input: u64,
+    pub(super) told: Status,
+    pub(super) told_input: u64,
     output_was_last: bool,
     kicked: Option<Kick>,
     /// Since when output waits for an ACK.
-    stalled_since: Option<Instant>,
+    pub(super) stalled_since: Option<Instant>,
 }
 
 /// Where a client is in the output.
 #[derive(Debug)]
-enum Place {
+pub(super) enum Place {
     /// It has all before this offset.
     At(u64),
     /// It needs a snapshot: it has no place yet, or fell off the ring.
     Nowhere(Option<Arc<SnapshotCell>>),
-}
-
-/// A client joined to a hub. Dropping it detaches the client, which ends nothing.
-#[derive(Debug)]
-pub struct Attachment {
-    hub: Arc<Hub>,
-    client: Arc<Client>,
-    number: u64,
-    changed: watch::Receiver<()>,
-}
-
-impl Drop for Attachment {
-    fn drop(&mut self) {
-        self.hub.leave(self.number);
-    }
-}
-
-/// Where an attached client stands; what HELLO tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
-    /// Where the next output or the snapshot is.
-    pub output_offset: u64,
-    /// The oldest output held.
-    pub oldest_offset: u64,
-    /// The next input byte expected.
-    pub input_offset: u64,
-    /// The session's size.
-    pub size: Size,
 }
 
 impl Client {
@@ -268,7 +216,7 @@ impl Client {
     }
 
     /// The next event, if there is one now.
-    fn poll(&self, state: &mut State) -> Option<Event> {
+    pub(super) fn poll(&self, state: &mut State) -> Option<Event> {
         let mut view = self.view.lock();
         if let Some(kick) = view.kicked {
             return Some(Event::Kicked(kick));
@@ -307,7 +255,7 @@ impl Client {
 
 impl View {
     /// A snapshot that an earlier hub was asked for will not come.
-    fn forget_hub(&mut self) {
+    pub(super) fn forget_hub(&mut self) {
         if let Place::Nowhere(waiting) = &mut self.place {
             *waiting = None;
         }
@@ -381,124 +329,5 @@ impl View {
             size_from: now.size_from.filter(|_| size_changed),
             message: None,
         })
-    }
-}
-
-impl Attachment {
-    /// Joins `client` to `hub` and waits until it has a place in the output and its lane is
-    /// known to the agent. Dropping the future detaches it.
-    ///
-    /// # Errors
-    /// See [`AttachError`].
-    pub async fn attach(
-        hub: &Arc<Hub>,
-        client: &Arc<Client>,
-        start: Start,
-    ) -> Result<(Self, Standing), AttachError> {
-        let mut attachment = Self::join(hub, client);
-        let standing =
-            timeout(ATTACH_LIMIT, attachment.settle(start)).await.unwrap_or(Err(AttachError::Unavailable))?;
-        Ok((attachment, standing))
-    }
-
-    /// Joins a client that has been attached before to the hub of a restarted actor: it goes
-    /// on where it is.
-    #[must_use]
-    pub fn rejoin(hub: &Arc<Hub>, client: &Arc<Client>) -> Self {
-        // What the connection told it when the actor failed.
-        client.view.lock().told.state = SessionState::Reconnecting;
-        Self::join(hub, client)
-    }
-
-    fn join(hub: &Arc<Hub>, client: &Arc<Client>) -> Self {
-        *client.hub.write() = Arc::clone(hub);
-        client.view.lock().forget_hub();
-        let changed = hub.changes();
-        let number = hub.join(client);
-        Self { hub: Arc::clone(hub), client: Arc::clone(client), number, changed }
-    }
-
-    /// The client.
-    #[must_use]
-    pub fn client(&self) -> &Arc<Client> {
-        &self.client
-    }
-
-    /// The session.
-    #[must_use]
-    pub fn hub(&self) -> &Arc<Hub> {
-        &self.hub
-    }
-
-    async fn settle(&mut self, start: Start) -> Result<Standing, AttachError> {
-        loop {
-            self.changed.borrow_and_update();
-            if let Some(settled) = self.hub.with_state(|state| self.try_settle(state, start)) {
-                return settled;
-            }
-            // The sender lives in the hub that this attachment holds.
-            let _ = self.changed.changed().await;
-        }
-    }
-
-    /// Finds the client's place, in one step under the hub's lock.
-    fn try_settle(&self, state: &mut State, start: Start) -> Option<Result<Standing, AttachError>> {
-        if state.link == Link::Orphaned {
-            return Some(Err(AttachError::Orphaned));
-        }
-        if state.ended.is_some() {
-            return Some(Err(AttachError::Ended));
-        }
-        if state.link != Link::Live {
-            return None;
-        }
-        let input_offset = match self.client.mode {
-            Mode::Control => self.client.lane.synced()?,
-            Mode::View => 0,
-        };
-        let mut view = self.client.view.lock();
-        if let (Start::Offset(offset), Place::Nowhere(None)) = (start, &view.place) {
-            let end = state.agent_end;
-            if offset > end {
-                return Some(Err(AttachError::Ahead { end }));
-            }
-            if offset >= state.ring.start() && end - offset <= WINDOW {
-                view.place = Place::At(offset);
-                view.window = Window::starting_at(offset);
-            }
-        }
-        let (oldest, end) = (state.ring.start(), state.ring.end());
-        let output_offset = match &mut view.place {
-            Place::At(offset) => *offset,
-            Place::Nowhere(waiting) => {
-                let cell = waiting.get_or_insert_with(|| state.snapshot.join(oldest, end));
-                cell.get()?.offset
-            }
-        };
-        view.placed = matches!(view.place, Place::At(_));
-        view.told_input = input_offset;
-        view.told.cols = Some(state.size.cols());
-        view.told.rows = Some(state.size.rows());
-        Some(Ok(Standing { output_offset, oldest_offset: oldest, input_offset, size: state.size }))
-    }
-
-    /// The next event; waits for it. Cancel-safe: an event is only taken when it is returned.
-    pub async fn next(&mut self) -> Event {
-        loop {
-            self.changed.borrow_and_update();
-            if let Some(event) = self.hub.with_state(|state| self.client.poll(state)) {
-                return event;
-            }
-            let stalled = self.client.view.lock().stalled_since;
-            match stalled {
-                None => {
-                    let _ = self.changed.changed().await;
-                }
-                Some(since) => tokio::select! {
-                    _ = self.changed.changed() => {}
-                    () = sleep_until(since + STALL_LIMIT) => return Event::Kicked(Kick::TooSlow),
-                },
-            }
-        }
     }
 }

@@ -3,7 +3,7 @@
 //! A keystroke's way: the edge gives it to its [`Client`]'s lane (`lane`), the terminal's
 //! channel (`channel`) writes it to the agent, which writes it to the PTY. The echo's way: the
 //! channel reads it from the agent and appends it to the ring of the session's [`Hub`]
-//! (`hub`), which wakes the client's [`Attachment`] (`client`): it reads the ring from its own
+//! (`hub`), which wakes the client's [`Attachment`] (`attachment`): it reads the ring from its own
 //! cursor, within its window (`window`), and the edge writes it to the socket. A client that fell off
 //! the ring is given a snapshot (`snapshot`) that the agent made.
 //!
@@ -11,6 +11,7 @@
 //! unacknowledged input, and join the hub of its successor.
 
 mod actor;
+mod attachment;
 mod channel;
 mod client;
 mod hub;
@@ -20,7 +21,8 @@ mod snapshot;
 mod window;
 
 pub use actor::{Terminal, TerminalArgs, TerminalMessage};
-pub use client::{AttachError, Attachment, Client, Event, Kick, STALL_LIMIT, Standing, Start};
+pub use attachment::{AttachError, Attachment, Standing};
+pub use client::{Client, Event, Kick, STALL_LIMIT, Start};
 pub use hub::{Hub, RING_LIMIT, SessionName};
 pub use lane::LANE_LIMIT;
 pub use size::SizePolicy;
