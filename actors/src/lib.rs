@@ -22,6 +22,7 @@ pub mod cluster;
 pub mod environment;
 pub mod mailer;
 pub mod persistence;
+pub mod plans;
 mod recorder;
 mod root;
 pub mod runtime;

@@ -16,7 +16,7 @@ use agent_binary::agent;
 use devpocket_actors::runtime::local::{LocalConfig, LocalRuntime, Sandbox, sandbox};
 use devpocket_actors::runtime::{EnvironmentSpec, LogQuery, Observed, Runtime, RuntimeError};
 use devpocket_protocol::agent::{AgentFrame, ControlRequest, Role, ServerFrame};
-use runtime_suite::{Channel, PATIENCE, shell, spec, start, wait_for};
+use runtime_suite::{Channel, PATIENCE, key, shell, spec, start, wait_for};
 use tempfile::TempDir;
 
 /// A runtime over a directory of its own. Whatever runs there ends with it, also when a test fails.
@@ -42,7 +42,7 @@ impl Place {
 
     /// The number of the agent's process.
     fn agent_pid(&self, spec: &EnvironmentSpec) -> i32 {
-        let noted = std::fs::read_to_string(self.root.join(&spec.id).join("instance.json")).unwrap();
+        let noted = std::fs::read_to_string(self.root.join(&spec.key.id).join("instance.json")).unwrap();
         let noted: serde_json::Value = serde_json::from_str(&noted).unwrap();
         i32::try_from(noted["pid"].as_i64().unwrap()).unwrap()
     }
@@ -63,7 +63,7 @@ impl Drop for Place {
                 for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
                     let name = entry.file_name().into_string().unwrap();
                     if !name.starts_with('.') {
-                        runtime.delete(&name).await.unwrap();
+                        runtime.delete(&key(&name)).await.unwrap();
                     }
                 }
             });
@@ -122,10 +122,10 @@ async fn delete_removes_all_of_it_alone() {
     let place = Place::new().await;
     let (one, other) = (spec("one"), spec("other"));
     runtime_suite::delete_removes_all_of_it_alone(&place.runtime, &one, &other).await;
-    place.runtime.delete(&one.id).await.unwrap();
-    place.runtime.delete(&other.id).await.unwrap();
+    place.runtime.delete(&one.key).await.unwrap();
+    place.runtime.delete(&other.key).await.unwrap();
     let left = |folder: &Path| std::fs::read_dir(folder).map_or(0, Iterator::count);
-    assert!(!place.root.join(&one.id).exists() && !place.root.join(&other.id).exists());
+    assert!(!place.root.join(&one.key.id).exists() && !place.root.join(&other.key.id).exists());
     assert_eq!(left(&place.root.join(".locks")) + left(&place.root.join(".trash")), 0);
 }
 
@@ -143,12 +143,12 @@ async fn the_rest_of_the_machine_is_out_of_sight() {
     start(&place.runtime, &spec).await;
     start(&place.runtime, &other).await;
     std::fs::write(place.folder.path().join("secret"), "s3cret").unwrap();
-    let run = async |command: &str| shell(&place.runtime, &spec.id, command).await;
+    let run = async |command: &str| shell(&place.runtime, &spec.key, command).await;
 
     assert_eq!(run("hostname").await, "my-fancy-project");
     assert_eq!(run("whoami; id -un; echo $HOME").await, "dev\ndev\n/home/dev");
     assert_eq!(run("ls /home").await, "dev");
-    let other_home = place.root.join(&other.id);
+    let other_home = place.root.join(&other.key.id);
     for hidden in ["/root", "/var/lib", "/sys/class", "/boot", "/srv", "/mnt"] {
         assert_eq!(run(&format!("ls {hidden} 2>/dev/null || echo no")).await, "no", "{hidden}");
     }
@@ -171,7 +171,7 @@ async fn the_rest_of_the_machine_is_out_of_sight() {
         run("ls -A /tmp /var/tmp | grep -v : ; touch /tmp/mine /dev/shm/mine && ls /tmp").await,
         "mine"
     );
-    assert_eq!(shell(&place.runtime, &other.id, "ls -A /tmp").await, "");
+    assert_eq!(shell(&place.runtime, &other.key, "ls -A /tmp").await, "");
     assert_eq!(run("tty | cut -c 1-9").await, "/dev/pts/");
     assert_eq!(
         run("grep -E 'NoNewPrivs|CapEff' /proc/self/status | tr -d '\\t\\n'")
@@ -193,7 +193,7 @@ async fn the_install_log_says_that_there_is_no_image() {
     let mut spec = spec("notes");
     spec.install = vec!["touch ~/installed".to_owned(); 2];
     start(&place.runtime, &spec).await;
-    let mut channel = Channel::open(&place.runtime, &spec.id, Role::Control).await;
+    let mut channel = Channel::open(&place.runtime, &spec.key, Role::Control).await;
     channel.send(&ServerFrame::Control(ControlRequest::FollowLog { from: 0 })).await;
     let mut log = String::new();
     while !log.contains("2 install commands are skipped") {
@@ -202,7 +202,7 @@ async fn the_install_log_says_that_there_is_no_image() {
         }
     }
     assert!(log.contains("no image") && log.contains("debian:12"), "{log}");
-    assert_eq!(shell(&place.runtime, &spec.id, "test -e ~/installed || echo no").await, "no");
+    assert_eq!(shell(&place.runtime, &spec.key, "test -e ~/installed || echo no").await, "no");
 }
 
 #[tokio::test]
@@ -210,10 +210,10 @@ async fn a_killed_agent_is_noticed_at_once() {
     let place = Place::new().await;
     let spec = spec("killed");
     start(&place.runtime, &spec).await;
-    let mut seen = place.runtime.watch(&spec.id).await.unwrap();
+    let mut seen = place.runtime.watch(&spec.key).await.unwrap();
     wait_for(&mut seen, |seen| matches!(seen, Observed::Running { .. })).await;
     // A program that would go on alone, were it not in the sandbox.
-    shell(&place.runtime, &spec.id, "{ setsid sleep 4321 </dev/null >/dev/null 2>&1 & }").await;
+    shell(&place.runtime, &spec.key, "{ setsid sleep 4321 </dev/null >/dev/null 2>&1 & }").await;
     let asked = std::time::Instant::now();
     place.kill_agent(&spec);
     wait_for(&mut seen, |seen| *seen == Observed::Absent).await;
@@ -235,16 +235,16 @@ async fn another_server_finds_it_again() {
     };
     let later = again();
     assert_eq!(
-        *later.watch(&spec.id).await.unwrap().borrow(),
+        *later.watch(&spec.key).await.unwrap().borrow(),
         Observed::Running { instance: instance.clone() }
     );
     assert_eq!(start(&later, &spec).await, instance);
     // A server that was killed before it could note what it had started.
-    std::fs::remove_file(place.root.join(&spec.id).join("instance.json")).unwrap();
+    std::fs::remove_file(place.root.join(&spec.key.id).join("instance.json")).unwrap();
     assert_eq!(start(&again(), &spec).await, instance);
     // What one server does, the other one sees.
-    let mut seen = place.runtime.watch(&spec.id).await.unwrap();
-    later.stop(&spec.id).await.unwrap();
+    let mut seen = place.runtime.watch(&spec.key).await.unwrap();
+    later.stop(&spec.key).await.unwrap();
     wait_for(&mut seen, |seen| *seen == Observed::Absent).await;
     start(&later, &spec).await;
     wait_for(&mut seen, |seen| matches!(seen, Observed::Running { .. })).await;
@@ -264,8 +264,8 @@ impl Drop for Killed {
 #[tokio::test]
 async fn a_killed_server_leaves_its_environments() {
     const ROOT: &str = "DEVPOCKET_TEST_ROOT";
-    const ID: &str = "cserver";
-    let spec = EnvironmentSpec { id: ID.to_owned(), ..spec("server") };
+    let key = key("cserver");
+    let spec = EnvironmentSpec { key: key.clone(), ..spec("server") };
     let sandbox = Sandbox::Bubblewrap(sandbox::probe().await.unwrap());
     if let Some(root) = std::env::var_os(ROOT) {
         let server = LocalRuntime::new(LocalConfig { root: root.into(), agent: agent(), sandbox });
@@ -281,13 +281,13 @@ async fn a_killed_server_leaves_its_environments() {
         .spawn()
         .unwrap();
     let server = Killed(server);
-    let mut seen = place.runtime.watch(ID).await.unwrap();
+    let mut seen = place.runtime.watch(&key).await.unwrap();
     let running = wait_for(&mut seen, |seen| matches!(seen, Observed::Running { .. })).await;
-    shell(&place.runtime, ID, "echo before >~/file").await;
+    shell(&place.runtime, &key, "echo before >~/file").await;
     drop(server);
     let Observed::Running { instance } = running else { unreachable!() };
     assert_eq!(start(&place.runtime, &spec).await, instance);
-    assert_eq!(shell(&place.runtime, ID, "cat ~/file").await, "before");
+    assert_eq!(shell(&place.runtime, &key, "cat ~/file").await, "before");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -300,7 +300,7 @@ async fn a_caller_that_goes_away_leaves_nothing_half_done() {
     }
     let instance = start(&place.runtime, &spec).await;
     assert_eq!(start(&place.runtime, &spec).await, instance);
-    let noted = place.root.join(&spec.id).join("home");
+    let noted = place.root.join(&spec.key.id).join("home");
     let inside =
         Command::new("pgrep").args(["-f", "--"]).arg(format!("--bind {}", noted.display())).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&inside.stdout).lines().count(), 1, "one sandbox");
@@ -317,12 +317,12 @@ async fn an_agent_that_cannot_start_is_a_failure_with_a_reason() {
     let spec = spec("broken");
     let Err(RuntimeError::Rejected(reason)) = place.runtime.ensure(&spec).await else { panic!("it starts") };
     assert!(reason.contains("out of order"), "{reason}");
-    let seen = place.runtime.watch(&spec.id).await.unwrap();
+    let seen = place.runtime.watch(&spec.key).await.unwrap();
     assert_eq!(*seen.borrow(), Observed::Failed(reason));
-    let log = place.runtime.logs(&spec.id, LogQuery { lines: 10, since: None }).await.unwrap();
+    let log = place.runtime.logs(&spec.key, LogQuery { lines: 10, since: None }).await.unwrap();
     assert!(log.iter().any(|line| line.text == "out of order"), "{log:?}");
-    place.runtime.stop(&spec.id).await.unwrap();
-    assert_eq!(*place.runtime.watch(&spec.id).await.unwrap().borrow(), Observed::Absent);
+    place.runtime.stop(&spec.key).await.unwrap();
+    assert_eq!(*place.runtime.watch(&spec.key).await.unwrap().borrow(), Observed::Absent);
 }
 
 #[tokio::test]
@@ -333,19 +333,19 @@ async fn deletion_follows_no_link_and_no_depth() {
     let outside = place.folder.path().join("outside");
     std::fs::create_dir(&outside).unwrap();
     std::fs::write(outside.join("file"), "spared").unwrap();
-    symlink(&outside, place.root.join(&spec.id).join("home/link")).unwrap();
+    symlink(&outside, place.root.join(&spec.key.id).join("home/link")).unwrap();
     // Deeper than a path may be long, a directory without rights, and a strange name.
     let made = shell(
         &place.runtime,
-        &spec.id,
+        &spec.key,
         "perl -e 'for (1..3000) { mkdir q(d); chdir q(d) }'; mkdir -p ~/ro/x && chmod 500 ~/ro/x ~/ro; \
          touch \"$(printf 'a\\nb')\" -- -rf; echo made",
     )
     .await;
     assert_eq!(made, "made");
-    place.runtime.delete(&spec.id).await.unwrap();
+    place.runtime.delete(&spec.key).await.unwrap();
     assert_eq!(std::fs::read_to_string(outside.join("file")).unwrap(), "spared");
-    assert!(!place.root.join(&spec.id).exists());
+    assert!(!place.root.join(&spec.key.id).exists());
     assert_eq!(std::fs::read_dir(place.root.join(".trash")).map_or(0, Iterator::count), 0);
 }
 
@@ -355,7 +355,7 @@ async fn a_replaced_socket_is_not_connected_to() {
     let place = Place::new().await;
     let spec = spec("socket");
     start(&place.runtime, &spec).await;
-    let socket = place.root.join(&spec.id).join("run/agent.sock");
+    let socket = place.root.join(&spec.key.id).join("run/agent.sock");
     let kept = socket.with_extension("kept");
     std::fs::rename(&socket, &kept).unwrap();
     // Of a name short enough to bind.
@@ -364,13 +364,13 @@ async fn a_replaced_socket_is_not_connected_to() {
     let listener = std::os::unix::net::UnixListener::bind(&victim).unwrap();
     listener.set_nonblocking(true).unwrap();
     symlink(&victim, &socket).unwrap();
-    assert!(place.runtime.open(&spec.id).await.is_err());
+    assert!(place.runtime.open(&spec.key).await.is_err());
     assert!(listener.accept().is_err(), "the link was followed");
     std::fs::remove_file(&socket).unwrap();
     std::fs::rename(&victim, &socket).unwrap();
-    assert!(place.runtime.open(&spec.id).await.is_err(), "not the agent's socket");
+    assert!(place.runtime.open(&spec.key).await.is_err(), "not the agent's socket");
     std::fs::rename(&kept, &socket).unwrap();
-    place.runtime.open(&spec.id).await.unwrap();
+    place.runtime.open(&spec.key).await.unwrap();
 }
 
 #[tokio::test]
@@ -378,14 +378,15 @@ async fn without_a_sandbox_it_runs_and_ends_all_the_same() {
     let place = Place::with(Sandbox::None);
     let spec = spec("plain");
     runtime_suite::the_home_outlives_a_stop(&place.runtime, &spec).await;
-    let home = place.root.join(&spec.id).join("home");
-    assert_eq!(shell(&place.runtime, &spec.id, "pwd -P").await, home.display().to_string());
-    let pid = shell(&place.runtime, &spec.id, "setsid sleep 5432 </dev/null >/dev/null 2>&1 & echo $!").await;
+    let home = place.root.join(&spec.key.id).join("home");
+    assert_eq!(shell(&place.runtime, &spec.key, "pwd -P").await, home.display().to_string());
+    let pid =
+        shell(&place.runtime, &spec.key, "setsid sleep 5432 </dev/null >/dev/null 2>&1 & echo $!").await;
     let pid: i32 = pid.lines().last().unwrap().trim().parse().unwrap();
     place.kill_agent(&spec);
-    let mut seen = place.runtime.watch(&spec.id).await.unwrap();
+    let mut seen = place.runtime.watch(&spec.key).await.unwrap();
     wait_for(&mut seen, |seen| *seen == Observed::Absent).await;
-    place.runtime.stop(&spec.id).await.unwrap();
+    place.runtime.stop(&spec.key).await.unwrap();
     let gone = std::time::Instant::now();
     while std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("sleep")) {
         assert!(gone.elapsed() < PATIENCE, "process {pid} was left");

@@ -14,7 +14,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use devpocket_actors::mailer::{MailSettings, MailTransport};
-use devpocket_actors::persistence::{Plan, connect};
+use devpocket_actors::persistence::connect;
+use devpocket_actors::plans::Plans;
 use secrecy::SecretString;
 
 pub use self::problems::{Problem, Problems};
@@ -145,31 +146,8 @@ pub struct Limits {
     pub sockets_per_user: usize,
     /// `WS_HEARTBEAT_INTERVAL`.
     pub socket_heartbeat: Duration,
-    /// `*_PLAN_MAX_ENVIRONMENTS`.
-    pub environments: PlanLimits,
-}
-
-/// Environments by plan.
-#[derive(Debug, Clone, Copy)]
-#[allow(missing_docs, reason = "named after the plans")]
-pub struct PlanLimits {
-    pub free: u32,
-    pub starter: u32,
-    pub pro: u32,
-    pub enterprise: u32,
-}
-
-impl PlanLimits {
-    /// How many environments the plan allows.
-    #[must_use]
-    pub const fn of(&self, plan: Plan) -> u32 {
-        match plan {
-            Plan::Free => self.free,
-            Plan::Starter => self.starter,
-            Plan::Pro => self.pro,
-            Plan::Enterprise => self.enterprise,
-        }
-    }
+    /// `*_PLAN_MAX_ENVIRONMENTS`, with what each environment may use.
+    pub plans: Plans,
 }
 
 /// The log.
@@ -240,12 +218,7 @@ impl Config {
                 sign_ins: read.number("AUTH_RATE_LIMIT_MAX_REQUESTS", 5, 1..=1_000_000),
                 sockets_per_user: read.number("WS_MAX_CONNECTIONS_PER_USER", 10, 1..=1_000),
                 socket_heartbeat: read.duration("WS_HEARTBEAT_INTERVAL", "30000", units::MILLISECONDS),
-                environments: PlanLimits {
-                    free: read.number("FREE_PLAN_MAX_ENVIRONMENTS", 1, 0..=10_000),
-                    starter: read.number("STARTER_PLAN_MAX_ENVIRONMENTS", 3, 0..=10_000),
-                    pro: read.number("PRO_PLAN_MAX_ENVIRONMENTS", 10, 0..=10_000),
-                    enterprise: read.number("ENTERPRISE_PLAN_MAX_ENVIRONMENTS", 100, 0..=10_000),
-                },
+                plans: plans(read),
             },
             mail: mail(read),
             log: Log {
@@ -255,6 +228,19 @@ impl Config {
             local_runtime: read.optional_text("LOCAL_RUNTIME_DIR").map(PathBuf::from),
         }
     }
+}
+
+fn plans(read: &mut Reader<'_>) -> Plans {
+    let mut plans = Plans::default();
+    for (variable, allowance) in [
+        ("FREE_PLAN_MAX_ENVIRONMENTS", &mut plans.free),
+        ("STARTER_PLAN_MAX_ENVIRONMENTS", &mut plans.starter),
+        ("PRO_PLAN_MAX_ENVIRONMENTS", &mut plans.pro),
+        ("ENTERPRISE_PLAN_MAX_ENVIRONMENTS", &mut plans.enterprise),
+    ] {
+        allowance.environments = read.number(variable, allowance.environments, 0..=10_000);
+    }
+    plans
 }
 
 fn mail(read: &mut Reader<'_>) -> MailSettings {
@@ -288,7 +274,7 @@ mod tests {
         assert_eq!(config.tokens.access_life, Duration::from_secs(3600));
         assert_eq!(config.tokens.refresh_life, Duration::from_secs(7 * 86_400));
         assert_eq!(config.passwords.lockout_for, Duration::from_secs(900));
-        assert_eq!(config.limits.environments.of(Plan::Starter), 3);
+        assert_eq!(config.limits.plans.starter.environments, 3);
         assert_eq!(config.web.allowed_origins, ["http://localhost:3000"]);
         assert!(config.limits.rate_limits && config.web.api_docs && !config.log.json);
     }

@@ -14,6 +14,7 @@ use super::control::News;
 use super::lifecycle::{Change, Lifecycle, LifecycleNews};
 use super::log::InstallLog;
 use super::sessions::{Entry, MAX_SESSIONS, Selector, Sessions};
+use super::spec::key_of;
 use crate::persistence::environments::EnvironmentView;
 use crate::persistence::terminals::{self, CreateTerminalSession, EndTerminalSession, TerminalSession};
 use crate::persistence::{EnvironmentStatus, Late, Persistence, WriteError, new_id};
@@ -342,6 +343,7 @@ impl Environment {
         let (runtime, environment_id, me) =
             (Arc::clone(&self.args.runtime), self.id.clone(), context.me.clone());
         let args = || TerminalArgs {
+            environment: key_of(&self.args.known.read().view.environment),
             session: SessionName { id: id.clone(), name: session.name.clone(), environment: environment_id },
             size,
             made,

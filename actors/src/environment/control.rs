@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::log::LogWriter;
-use crate::runtime::Runtime;
+use crate::runtime::{EnvironmentKey, Runtime};
 
 /// Requests that may wait for the channel; more are refused (they are repeated when the
 /// channel is opened anew).
@@ -50,7 +50,7 @@ impl ControlSender {
 /// to `tell`.
 pub(super) fn channel(
     runtime: Arc<dyn Runtime>,
-    environment: String,
+    environment: EnvironmentKey,
     mut log: LogWriter,
     tell: impl Fn(News) + Send + Sync + 'static,
 ) -> (ControlSender, impl Future<Output = ()> + Send + 'static) {
@@ -58,7 +58,7 @@ pub(super) fn channel(
     let task = async move {
         loop {
             let broken = serve(runtime.as_ref(), &environment, &mut log, &mut requests, &tell).await;
-            tracing::debug!(environment, reason = broken, "no control channel to the agent");
+            tracing::debug!(%environment, reason = broken, "no control channel to the agent");
             sleep(PAUSE).await;
         }
     };
@@ -68,7 +68,7 @@ pub(super) fn channel(
 /// Serves one channel; returns why it broke.
 async fn serve(
     runtime: &dyn Runtime,
-    environment: &str,
+    environment: &EnvironmentKey,
     log: &mut LogWriter,
     requests: &mut mpsc::Receiver<ControlRequest>,
     tell: &(impl Fn(News) + Send + Sync),

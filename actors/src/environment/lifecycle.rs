@@ -12,10 +12,10 @@ use super::actor::{EnvironmentArgs, EnvironmentMessage, EnvironmentNews};
 use super::control::{self, ControlSender, News};
 use super::log::{InstallLog, LogWriter};
 use super::reconcile::{Situation, Step};
-use super::spec::spec_of;
+use super::spec::{key_of, spec_of};
 use crate::persistence::environments::{EnvironmentView, MarkTerminated, SetDesired};
 use crate::persistence::{DesiredState, EnvironmentStatus, Late, Metric, WriteError};
-use crate::runtime::{CALL_LIMIT, Observed, RuntimeError};
+use crate::runtime::{CALL_LIMIT, EnvironmentKey, Observed, RuntimeError};
 use crate::supervision::policy::History;
 use crate::supervision::{Addr, Reply, RestartPolicy, TaskGuard};
 
@@ -115,15 +115,15 @@ struct Instance {
 
 impl Lifecycle {
     pub(super) fn start(me: Addr<EnvironmentMessage>, args: EnvironmentArgs) -> Self {
-        let (id, shown) = {
+        let (key, shown) = {
             let known = args.known.read();
             let row = &known.view.environment;
-            (row.id.clone(), (row.status, row.status_reason.clone()))
+            (key_of(row), (row.status, row.status_reason.clone()))
         };
         let (runtime, watcher) = (Arc::clone(&args.runtime), me.clone());
         let watch = TaskGuard::spawn(async move {
             loop {
-                match runtime.watch(&id).await {
+                match runtime.watch(&key).await {
                     Ok(mut seen) => loop {
                         let observed = seen.borrow_and_update().clone();
                         tell(&watcher, LifecycleNews::Observed(observed));
@@ -131,7 +131,9 @@ impl Lifecycle {
                             break;
                         }
                     },
-                    Err(error) => tracing::warn!(environment = id, %error, "an environment can't be watched"),
+                    Err(error) => {
+                        tracing::warn!(environment = %key, %error, "an environment can't be watched")
+                    }
                 }
                 sleep(FIRST_PAUSE).await;
             }
@@ -195,6 +197,10 @@ impl Lifecycle {
 
     fn id(&self) -> String {
         self.args.known.read().view.environment.id.clone()
+    }
+
+    fn key(&self) -> EnvironmentKey {
+        key_of(&self.args.known.read().view.environment)
     }
 
     fn situation<T>(&self, judge: impl FnOnce(&Situation<'_>) -> T) -> T {
@@ -366,7 +372,7 @@ impl Lifecycle {
         );
         let (me, from) = (self.me.clone(), instance.clone());
         let tell = move |news| tell(&me, LifecycleNews::Agent(from.clone(), news));
-        let (control, channel) = control::channel(Arc::clone(&self.args.runtime), self.id(), log, tell);
+        let (control, channel) = control::channel(Arc::clone(&self.args.runtime), self.key(), log, tell);
         Instance { id: instance, control, _channel: TaskGuard::spawn(channel) }
     }
 
@@ -400,15 +406,15 @@ impl Lifecycle {
                 return self.show();
             }
         };
-        tracing::info!(environment = spec.id, ?step, "environment step");
+        tracing::info!(environment = %spec.key, ?step, "environment step");
         self.number += 1;
         let (runtime, me, number) = (Arc::clone(&self.args.runtime), self.me.clone(), self.number);
         let task = TaskGuard::spawn(async move {
             let call = async {
                 match step {
                     Step::Ensure => runtime.ensure(&spec).await,
-                    Step::Stop => runtime.stop(&spec.id).await,
-                    Step::Delete => runtime.delete(&spec.id).await,
+                    Step::Stop => runtime.stop(&spec.key).await,
+                    Step::Delete => runtime.delete(&spec.key).await,
                 }
             };
             let result = timeout(CALL_LIMIT, call).await;
@@ -507,7 +513,7 @@ impl Lifecycle {
             if let Ok(Ok(stats)) = timeout(CALL_LIMIT, runtime.stats(&spec)).await {
                 let metric = Metric {
                     id: crate::persistence::new_id(),
-                    environment_id: spec.id,
+                    environment_id: spec.key.id,
                     cpu_usage: stats.cpu_percent,
                     memory_usage: stats.memory_percent,
                     storage_usage: stats.storage_percent,

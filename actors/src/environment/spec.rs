@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::persistence::environments::EnvironmentView;
-use crate::runtime::{EnvironmentSpec, Resources};
+use crate::persistence::environments::{Environment, EnvironmentView};
+use crate::runtime::{EnvironmentKey, EnvironmentSpec, Resources};
 
 /// A quantity that is none. Rows are validated before they are written; this is for rows that
 /// an older installation wrote.
@@ -56,13 +56,18 @@ pub fn parse_bytes(field: &'static str, text: &str) -> Result<u64, InvalidQuanti
     })
 }
 
+/// How a runtime is told which environment is meant.
+pub(super) fn key_of(row: &Environment) -> EnvironmentKey {
+    EnvironmentKey { id: row.id.clone(), user_id: row.user_id.clone() }
+}
+
 /// What a runtime is asked for.
 pub(super) fn spec_of(view: &EnvironmentView) -> Result<EnvironmentSpec, InvalidQuantity> {
     let row = &view.environment;
     Ok(EnvironmentSpec {
-        id: row.id.clone(),
+        key: key_of(row),
         name: row.name.clone(),
-        user_id: row.user_id.clone(),
+        plan: view.owner_plan,
         template: view.template_name.clone(),
         image: row.docker_image.clone(),
         // The column is checked to be a port.
@@ -80,6 +85,7 @@ pub(super) fn spec_of(view: &EnvironmentView) -> Result<EnvironmentSpec, Invalid
             memory_bytes: parse_bytes("memory", &row.resources_memory)?,
             storage_bytes: parse_bytes("storage", &row.resources_storage)?,
         },
+        placement: view.placement.clone(),
     })
 }
 

@@ -10,10 +10,11 @@ use super::error::{ReadError, WriteError};
 use super::ids::new_id;
 use super::secrets::Variables;
 use super::words::{TemplateCategory, TemplateStatus};
+use crate::runtime::Placement;
 
 /// A template.
 #[derive(Debug, Clone, FromRow)]
-#[allow(missing_docs, reason = "the columns are described in migrations/0002_environments.sql")]
+#[allow(missing_docs, reason = "the columns are described in migrations/0002_environments.sql and 0004")]
 pub struct Template {
     pub id: String,
     pub name: String,
@@ -30,6 +31,8 @@ pub struct Template {
     pub environment_variables: Variables,
     pub install_commands: Vec<String>,
     pub startup_commands: Vec<String>,
+    #[sqlx(json)]
+    pub placement: Placement,
     pub documentation_url: Option<String>,
     pub icon_url: Option<String>,
     pub status: TemplateStatus,
@@ -199,6 +202,7 @@ pub struct TemplateSpec {
     pub environment_variables: Variables,
     pub install_commands: Vec<String>,
     pub startup_commands: Vec<String>,
+    pub placement: Placement,
     pub documentation_url: Option<String>,
     pub icon_url: Option<String>,
     pub status: TemplateStatus,
@@ -232,8 +236,8 @@ macro_rules! insert_template {
             "INSERT INTO templates AS t (name, display_name, description, category, tags, docker_image,
                  default_port, default_resources_cpu, default_resources_memory,
                  default_resources_storage, environment_variables, install_commands,
-                 startup_commands, documentation_url, icon_url, status, version, source_digest, id)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ",
+                 startup_commands, documentation_url, icon_url, status, version, placement, source_digest, id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) ",
             $rest
         )
     };
@@ -260,6 +264,7 @@ fn bind_spec<O>(query: Query<'_, O>, spec: TemplateSpec) -> Query<'_, O> {
         .bind(spec.icon_url)
         .bind(spec.status)
         .bind(spec.version)
+        .bind(Json(spec.placement))
 }
 
 impl Write for UpsertTemplate {
@@ -279,7 +284,7 @@ impl Write for UpsertTemplate {
                  install_commands = excluded.install_commands,
                  startup_commands = excluded.startup_commands,
                  documentation_url = excluded.documentation_url, icon_url = excluded.icon_url,
-                 status = excluded.status, version = excluded.version,
+                 status = excluded.status, version = excluded.version, placement = excluded.placement,
                  source_digest = excluded.source_digest, updated_at = now()
              WHERE t.source_digest IS DISTINCT FROM excluded.source_digest
              RETURNING xmax = 0"
@@ -336,8 +341,8 @@ impl Write for UpdateTemplate {
                  default_resources_memory = $9, default_resources_storage = $10,
                  environment_variables = $11, install_commands = $12, startup_commands = $13,
                  documentation_url = $14, icon_url = $15, status = $16, version = $17,
-                 updated_at = now()
-             WHERE id = $18 RETURNING *",
+                 placement = $18, updated_at = now()
+             WHERE id = $19 RETURNING *",
         );
         bind_spec(query, self.spec)
             .bind(self.id)

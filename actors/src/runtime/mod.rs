@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+
+use crate::persistence::Plan;
 
 pub mod local;
 
@@ -25,17 +28,33 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// An owned [`Stream`].
 pub type BoxStream = Box<dyn Stream>;
 
+/// Names an environment to a runtime: its own id and its owner's, since a runtime may keep
+/// owners apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EnvironmentKey {
+    /// The environment's id: 25 characters, lower-case letters and digits.
+    pub id: String,
+    /// The owner's id, of the same form.
+    pub user_id: String,
+}
+
+impl std::fmt::Display for EnvironmentKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.id)
+    }
+}
+
 /// What an environment shall be, as far as a runtime cares.
 ///
 /// `Debug` names the variables without their values: they may be secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EnvironmentSpec {
-    /// The environment's id: 25 characters, lower-case letters and digits.
-    pub id: String,
+    /// Which environment, and whose.
+    pub key: EnvironmentKey,
     /// Its name, for people (host name, prompt).
     pub name: String,
-    /// The owner's id.
-    pub user_id: String,
+    /// The owner's plan: what all of their environments together may use.
+    pub plan: Plan,
     /// The template's name.
     pub template: String,
     /// The image, where the runtime has images.
@@ -50,6 +69,30 @@ pub struct EnvironmentSpec {
     pub startup: Vec<String>,
     /// What it may use.
     pub resources: Resources,
+    /// What its template asks of the place where it runs.
+    pub placement: Placement,
+}
+
+/// What a template asks of the place where its environments run. Runtimes without images or
+/// nodes do not care.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Placement {
+    /// Whether shells run as root inside; otherwise as user and group 1000. The default is
+    /// root: images are made for it, and a development environment without its package
+    /// manager is a poor one. It is root over the container alone: no privileges, no
+    /// escalation, and few capabilities.
+    pub run_as_root: bool,
+    /// A container runtime of the cluster, such as gVisor's (a `RuntimeClass`).
+    pub runtime_class: Option<String>,
+    /// Labels that a node must have.
+    pub node_selector: BTreeMap<String, String>,
+}
+
+impl Default for Placement {
+    fn default() -> Self {
+        Self { run_as_root: true, runtime_class: None, node_selector: BTreeMap::new() }
+    }
 }
 
 /// What an environment may use.
@@ -139,31 +182,32 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Ends everything that runs in the environment and keeps its volume. Returns when nothing
     /// runs any more.
-    async fn stop(&self, environment: &str) -> Result<(), RuntimeError>;
+    async fn stop(&self, environment: &EnvironmentKey) -> Result<(), RuntimeError>;
 
     /// Removes the environment and its volume, and nothing of anyone else.
-    async fn delete(&self, environment: &str) -> Result<(), RuntimeError>;
+    async fn delete(&self, environment: &EnvironmentKey) -> Result<(), RuntimeError>;
 
     /// What is the case, now and at each change. The receiver is the environment actor's own.
-    async fn watch(&self, environment: &str) -> Result<watch::Receiver<Observed>, RuntimeError>;
+    async fn watch(&self, environment: &EnvironmentKey) -> Result<watch::Receiver<Observed>, RuntimeError>;
 
     /// Opens a channel to the environment's agent.
-    async fn open(&self, environment: &str) -> Result<BoxStream, RuntimeError>;
+    async fn open(&self, environment: &EnvironmentKey) -> Result<BoxStream, RuntimeError>;
 
     /// What the runtime itself logged of the environment (its container's output).
-    async fn logs(&self, environment: &str, query: LogQuery) -> Result<Vec<LogLine>, RuntimeError>;
+    async fn logs(&self, environment: &EnvironmentKey, query: LogQuery)
+    -> Result<Vec<LogLine>, RuntimeError>;
 
     /// What the environment uses now.
     async fn stats(&self, spec: &EnvironmentSpec) -> Result<Stats, RuntimeError>;
 
     /// Opens a connection to a port inside the environment.
-    async fn forward(&self, environment: &str, port: u16) -> Result<BoxStream, RuntimeError>;
+    async fn forward(&self, environment: &EnvironmentKey, port: u16) -> Result<BoxStream, RuntimeError>;
 }
 
 impl std::fmt::Debug for EnvironmentSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EnvironmentSpec")
-            .field("id", &self.id)
+            .field("key", &self.key)
             .field("name", &self.name)
             .field("template", &self.template)
             .field("variables", &self.variables.keys())

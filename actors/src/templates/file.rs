@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Problem, TemplateSource, rules};
 use crate::persistence::templates::TemplateSpec;
 use crate::persistence::{TemplateCategory, TemplateStatus, Variables, hex};
+use crate::runtime::Placement;
 
 /// Largest file that is read. Ours have some 50 lines.
 pub const MAX_FILE_BYTES: usize = 64 * 1024;
@@ -34,6 +35,8 @@ struct TemplateFile {
     install_commands: Option<Spanned<Vec<String>>>,
     startup_commands: Spanned<Vec<String>>,
     #[serde(default)]
+    placement: Option<Spanned<Placement>>,
+    #[serde(default)]
     documentation_url: Option<Spanned<String>>,
     #[serde(default)]
     icon_url: Option<Spanned<String>>,
@@ -56,6 +59,7 @@ impl TemplateFile {
             "environmentVariables" => self.environment_variables.referenced.line(),
             "installCommands" => self.install_commands.as_ref()?.referenced.line(),
             "startupCommands" => self.startup_commands.referenced.line(),
+            "placement" => self.placement.as_ref()?.referenced.line(),
             "documentationUrl" => self.documentation_url.as_ref()?.referenced.line(),
             "iconUrl" => self.icon_url.as_ref()?.referenced.line(),
             "version" => self.version.referenced.line(),
@@ -80,6 +84,7 @@ impl TemplateFile {
             environment_variables: Variables(self.environment_variables.value),
             install_commands: self.install_commands.map(|commands| commands.value).unwrap_or_default(),
             startup_commands: self.startup_commands.value,
+            placement: self.placement.map(|placement| placement.value).unwrap_or_default(),
             documentation_url: self.documentation_url.map(|url| url.value),
             icon_url: self.icon_url.map(|url| url.value),
             status: self.status.value,
@@ -129,7 +134,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<TemplateSource, Vec<Problem>> 
 }
 
 /// The fields that rules speak of.
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 16] = [
     "name",
     "displayName",
     "description",
@@ -142,6 +147,7 @@ const FIELDS: [&str; 15] = [
     "environmentVariables",
     "installCommands",
     "startupCommands",
+    "placement",
     "documentationUrl",
     "iconUrl",
     "version",

@@ -8,6 +8,8 @@ pub const MAX_TAGS: usize = 20;
 pub const MAX_COMMANDS: usize = 50;
 /// Longest command: what a command line of a shell script may reasonably be.
 pub const MAX_COMMAND_BYTES: usize = 4_096;
+/// Most labels in a node selector.
+pub const MAX_LABELS: usize = 20;
 /// Most variables.
 pub const MAX_VARIABLES: usize = 100;
 
@@ -67,11 +69,35 @@ pub fn check(spec: &TemplateSpec) -> Vec<Violation> {
             "must have 1 to 4096 bytes each and no NUL characters",
         );
     }
+    let placement = &spec.placement;
+    rule(
+        placement.runtime_class.as_deref().is_none_or(|name| is_label_part(name, 253)),
+        "placement",
+        "must name a runtimeClass of lower-case letters, digits, `-` and `.`",
+    );
+    rule(
+        placement.node_selector.len() <= MAX_LABELS
+            && placement.node_selector.iter().all(|(key, value)| {
+                key.rsplitn(2, '/').all(|part| is_label_part(part, 253))
+                    && (value.is_empty() || is_label_part(value, 63))
+            }),
+        "placement",
+        "must have a nodeSelector of at most 20 Kubernetes labels",
+    );
     for (field, url) in [("documentationUrl", &spec.documentation_url), ("iconUrl", &spec.icon_url)] {
         rule(url.as_deref().is_none_or(is_url), field, "must be an http or https address");
     }
     rule(has_length(&spec.version, 50), "version", "must have 1 to 50 characters");
     found
+}
+
+/// A name or part of a label, as Kubernetes has them: it begins and ends with a letter or digit.
+fn is_label_part(text: &str, longest: usize) -> bool {
+    let alphanumeric = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    text.len() <= longest
+        && alphanumeric(text.chars().next())
+        && alphanumeric(text.chars().next_back())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
 /// 1 to 50 letters, digits, `-` or `_`: also what environments and clusters are called.

@@ -10,7 +10,7 @@ use super::channel::{self, Connector};
 use super::client::Kick;
 use super::hub::{Hub, SessionName};
 use super::size::SizePolicy;
-use crate::runtime::Runtime;
+use crate::runtime::{EnvironmentKey, Runtime};
 use crate::supervision::{Behavior, Context, Failure, Reply, TaskGuard};
 
 /// What a terminal actor can be told.
@@ -39,7 +39,9 @@ pub struct TerminalArgs {
     /// Whether the agent has made it: only then is it not made again, so that a session that
     /// ended with its environment is not silently replaced by an empty one.
     pub made: Arc<AtomicBool>,
-    /// Where its environment runs.
+    /// Its environment.
+    pub environment: EnvironmentKey,
+    /// Where that runs.
     pub runtime: Arc<dyn Runtime>,
     /// Whom to tell how the session ended.
     pub on_end: Arc<dyn Fn(&Exit) + Send + Sync>,
@@ -59,7 +61,7 @@ impl Behavior for Terminal {
         let hub = Hub::new(args.session, args.size);
         let gauges = Arc::clone(&hub);
         context.me.show(move || (gauges.state_word(), gauges.gauges()));
-        let connector = Connector { runtime: args.runtime, made: args.made };
+        let connector = Connector { runtime: args.runtime, environment: args.environment, made: args.made };
         let (shared, me) = (Arc::clone(&hub), context.me.clone());
         let channel = TaskGuard::spawn(async move {
             channel::run(shared, connector, |exit| (args.on_end)(exit)).await;

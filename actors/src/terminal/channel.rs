@@ -19,7 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, tim
 
 use super::hub::{Hub, RING_LIMIT};
 use super::snapshot::Snapshot;
-use crate::runtime::{BoxStream, Runtime};
+use crate::runtime::{BoxStream, EnvironmentKey, Runtime};
 
 /// How long opening a channel may take.
 const OPEN_LIMIT: Duration = Duration::from_secs(10);
@@ -50,6 +50,7 @@ const LINGER: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub(super) struct Connector {
     pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) environment: EnvironmentKey,
     /// Whether the agent has made the session.
     pub(super) made: Arc<AtomicBool>,
 }
@@ -130,7 +131,7 @@ pub(super) async fn run(hub: Arc<Hub>, connector: Connector, on_end: impl Fn(&Ex
 
 async fn open(hub: &Hub, connector: &Connector) -> Result<(BoxStream, FrameReader, Welcome), Broken> {
     let opening = async {
-        let mut stream = connector.runtime.open(&hub.session().environment).await?;
+        let mut stream = connector.runtime.open(&connector.environment).await?;
         let role = Role::Session(OpenSession {
             id: hub.session().id.clone(),
             name: hub.session().name.clone(),

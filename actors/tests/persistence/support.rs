@@ -8,6 +8,7 @@ use devpocket_actors::persistence::environments::{CreateEnvironment, Environment
 use devpocket_actors::persistence::templates::{CreateTemplate, TemplateSpec};
 use devpocket_actors::persistence::users::{CreateUser, User};
 use devpocket_actors::persistence::*;
+use devpocket_actors::runtime::Placement;
 
 pub struct World {
     pub database: TestDatabase,
@@ -95,6 +96,7 @@ pub fn spec(name: &str) -> TemplateSpec {
         environment_variables: Variables([("EDITOR".to_owned(), "vi".to_owned())].into()),
         install_commands: vec!["true".to_owned()],
         startup_commands: vec![],
+        placement: Placement::default(),
         documentation_url: None,
         icon_url: None,
         status: TemplateStatus::Active,

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use devpocket_actors::persistence::Plan;
 use devpocket_actors::runtime::{
-    BoxStream, EnvironmentSpec, LogQuery, Observed, Resources, Runtime, RuntimeError,
+    BoxStream, EnvironmentKey, EnvironmentSpec, LogQuery, Observed, Placement, Resources, Runtime,
+    RuntimeError,
 };
 use devpocket_protocol::Size;
 use devpocket_protocol::agent::{
@@ -21,13 +23,18 @@ use tokio::time::timeout;
 /// Long enough for a busy machine; nothing waits this long on a free one.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Names an environment of the suite's one user.
+pub fn key(id: &str) -> EnvironmentKey {
+    EnvironmentKey { id: id.to_owned(), user_id: "u1".to_owned() }
+}
+
 /// An environment that a test may use: a fresh id each time.
 pub fn spec(name: &str) -> EnvironmentSpec {
     let id: String = format!("c{}", uuid::Uuid::new_v4().simple()).chars().take(25).collect();
     EnvironmentSpec {
-        id,
+        key: key(&id),
         name: name.to_owned(),
-        user_id: "u1".to_owned(),
+        plan: Plan::Pro,
         template: "test".to_owned(),
         image: "debian:12".to_owned(),
         port: 8080,
@@ -35,6 +42,7 @@ pub fn spec(name: &str) -> EnvironmentSpec {
         install: Vec::new(),
         startup: Vec::new(),
         resources: Resources { cpu_millis: 1000, memory_bytes: 1 << 30, storage_bytes: 10 << 30 },
+        placement: Placement::default(),
     }
 }
 
@@ -45,7 +53,7 @@ pub struct Channel {
 }
 
 impl Channel {
-    pub async fn open(runtime: &dyn Runtime, environment: &str, role: Role) -> Self {
+    pub async fn open(runtime: &dyn Runtime, environment: &EnvironmentKey, role: Role) -> Self {
         let stream = runtime.open(environment).await.expect("the agent is reached");
         let mut channel = Self { stream, reader: FrameReader::default() };
         channel.send(&ServerFrame::Open(Open { version: agent::VERSION, role })).await;
@@ -73,7 +81,7 @@ impl Channel {
 }
 
 /// Runs a command in a new terminal session and returns what it wrote.
-pub async fn shell(runtime: &dyn Runtime, environment: &str, command: &str) -> String {
+pub async fn shell(runtime: &dyn Runtime, environment: &EnvironmentKey, command: &str) -> String {
     let session = OpenSession {
         id: uuid::Uuid::new_v4().to_string(),
         name: "test".to_owned(),
@@ -116,7 +124,7 @@ pub async fn wait_for(
 /// Makes it run, and waits until it does. Returns the instance.
 pub async fn start(runtime: &dyn Runtime, spec: &EnvironmentSpec) -> String {
     runtime.ensure(spec).await.expect("the environment is started");
-    let mut seen = runtime.watch(&spec.id).await.expect("it can be watched");
+    let mut seen = runtime.watch(&spec.key).await.expect("it can be watched");
     match wait_for(&mut seen, |seen| matches!(seen, Observed::Running { .. })).await {
         Observed::Running { instance } => instance,
         other => panic!("{other:?}"),
@@ -125,19 +133,19 @@ pub async fn start(runtime: &dyn Runtime, spec: &EnvironmentSpec) -> String {
 
 /// Absent, Running, Absent, Running again with another instance; the home is kept throughout.
 pub async fn the_home_outlives_a_stop(runtime: &dyn Runtime, spec: &EnvironmentSpec) {
-    let mut seen = runtime.watch(&spec.id).await.unwrap();
+    let mut seen = runtime.watch(&spec.key).await.unwrap();
     assert_eq!(*seen.borrow_and_update(), Observed::Absent);
     let first = start(runtime, spec).await;
-    shell(runtime, &spec.id, "mkdir -p ~/src && echo kept >~/src/file").await;
+    shell(runtime, &spec.key, "mkdir -p ~/src && echo kept >~/src/file").await;
 
-    runtime.stop(&spec.id).await.unwrap();
+    runtime.stop(&spec.key).await.unwrap();
     wait_for(&mut seen, |seen| *seen == Observed::Absent).await;
-    assert!(runtime.open(&spec.id).await.is_err());
-    runtime.stop(&spec.id).await.expect("stopping what is stopped is fine");
+    assert!(runtime.open(&spec.key).await.is_err());
+    runtime.stop(&spec.key).await.expect("stopping what is stopped is fine");
 
     let second = start(runtime, spec).await;
     assert_ne!(first, second);
-    assert_eq!(shell(runtime, &spec.id, "cat ~/src/file").await, "kept");
+    assert_eq!(shell(runtime, &spec.key, "cat ~/src/file").await, "kept");
 }
 
 /// A second `ensure` changes nothing, whether it comes later or at the same moment.
@@ -153,7 +161,7 @@ pub async fn ensure_may_be_repeated(runtime: &dyn Runtime, spec: &EnvironmentSpe
 /// The variables are there, and the environment knows who and where it is.
 pub async fn variables_reach_the_shell(runtime: &dyn Runtime, spec: &EnvironmentSpec) {
     start(runtime, spec).await;
-    let shown = shell(runtime, &spec.id, "echo \"$FLAVOUR|$(id -u)|$(pwd)|$HOME\"").await;
+    let shown = shell(runtime, &spec.key, "echo \"$FLAVOUR|$(id -u)|$(pwd)|$HOME\"").await;
     let fields: Vec<&str> = shown.split('|').collect();
     assert_eq!(fields[0], "plain vanilla");
     assert_eq!(fields[2], fields[3], "a session starts at home");
@@ -164,7 +172,7 @@ pub async fn a_failing_startup_command_stops_nothing(runtime: &dyn Runtime, spec
     let startup = vec!["echo first >~/first".to_owned(), "false".to_owned(), "echo last >~/last".to_owned()];
     let spec = EnvironmentSpec { startup, ..spec.clone() };
     start(runtime, &spec).await;
-    let mut channel = Channel::open(runtime, &spec.id, Role::Control).await;
+    let mut channel = Channel::open(runtime, &spec.key, Role::Control).await;
     let failed = loop {
         let frame = channel.next().await.expect("the agent tells its phase");
         if let AgentFrame::Control(ControlEvent::Phase { phase: Phase::Ready { failed_commands } }) = frame {
@@ -172,14 +180,14 @@ pub async fn a_failing_startup_command_stops_nothing(runtime: &dyn Runtime, spec
         }
     };
     assert_eq!(failed, 1);
-    assert_eq!(shell(runtime, &spec.id, "cat ~/first ~/last").await, "first\nlast");
+    assert_eq!(shell(runtime, &spec.key, "cat ~/first ~/last").await, "first\nlast");
 }
 
 /// Figures are shares, and work shows in them.
 pub async fn stats_are_shares(runtime: &dyn Runtime, spec: &EnvironmentSpec) {
     start(runtime, spec).await;
     runtime.stats(spec).await.unwrap();
-    shell(runtime, &spec.id, "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done").await;
+    shell(runtime, &spec.key, "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done").await;
     let stats = runtime.stats(spec).await.unwrap();
     for share in [stats.cpu_percent, stats.memory_percent, stats.storage_percent] {
         assert!((0.0..=100.0).contains(&share), "{stats:?}");
@@ -190,12 +198,12 @@ pub async fn stats_are_shares(runtime: &dyn Runtime, spec: &EnvironmentSpec) {
 /// A server inside is reached; a port without one is an error that says so.
 pub async fn a_port_is_forwarded(runtime: &dyn Runtime, spec: &EnvironmentSpec, port: u16, serve: &str) {
     start(runtime, spec).await;
-    let closed = runtime.forward(&spec.id, port).await.err().expect("nothing listens yet");
+    let closed = runtime.forward(&spec.key, port).await.err().expect("nothing listens yet");
     assert!(closed.to_string().contains(&port.to_string()), "{closed}");
-    shell(runtime, &spec.id, serve).await;
+    shell(runtime, &spec.key, serve).await;
     let connected = timeout(PATIENCE, async {
         loop {
-            match runtime.forward(&spec.id, port).await {
+            match runtime.forward(&spec.key, port).await {
                 Ok(stream) => return stream,
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
@@ -215,30 +223,31 @@ pub async fn delete_removes_all_of_it_alone(
 ) {
     start(runtime, spec).await;
     let instance = start(runtime, other).await;
-    shell(runtime, &spec.id, "echo mine >~/file").await;
-    shell(runtime, &other.id, "echo theirs >~/file").await;
-    runtime.delete(&spec.id).await.unwrap();
-    runtime.delete(&spec.id).await.expect("deleting what is gone is fine");
-    assert_eq!(*runtime.watch(&spec.id).await.unwrap().borrow(), Observed::Absent);
+    shell(runtime, &spec.key, "echo mine >~/file").await;
+    shell(runtime, &other.key, "echo theirs >~/file").await;
+    runtime.delete(&spec.key).await.unwrap();
+    runtime.delete(&spec.key).await.expect("deleting what is gone is fine");
+    assert_eq!(*runtime.watch(&spec.key).await.unwrap().borrow(), Observed::Absent);
     assert_eq!(start(runtime, other).await, instance);
-    assert_eq!(shell(runtime, &other.id, "cat ~/file").await, "theirs");
+    assert_eq!(shell(runtime, &other.key, "cat ~/file").await, "theirs");
     start(runtime, spec).await;
-    assert_eq!(shell(runtime, &spec.id, "ls ~/file || echo gone").await.lines().last(), Some("gone"));
+    assert_eq!(shell(runtime, &spec.key, "ls ~/file || echo gone").await.lines().last(), Some("gone"));
 }
 
 /// What is no id is refused by every call, for good.
 pub async fn hostile_ids_are_refused(runtime: &dyn Runtime) {
     let query = LogQuery { lines: 1, since: None };
     for id in ["", ".", "..", "../other", "a/b", "/etc", "-rf", "A", "a b", &"x".repeat(300)] {
+        let key = &key(id);
         let refused = |result: Result<(), RuntimeError>| {
             assert!(matches!(result, Err(RuntimeError::Rejected(_))), "{id:?}: {result:?}");
         };
-        refused(runtime.ensure(&EnvironmentSpec { id: id.to_owned(), ..spec("x") }).await);
-        refused(runtime.stop(id).await);
-        refused(runtime.delete(id).await);
-        refused(runtime.watch(id).await.map(drop));
-        refused(runtime.open(id).await.map(drop));
-        refused(runtime.logs(id, query).await.map(drop));
-        refused(runtime.forward(id, 80).await.map(drop));
+        refused(runtime.ensure(&EnvironmentSpec { key: key.clone(), ..spec("x") }).await);
+        refused(runtime.stop(key).await);
+        refused(runtime.delete(key).await);
+        refused(runtime.watch(key).await.map(drop));
+        refused(runtime.open(key).await.map(drop));
+        refused(runtime.logs(key, query).await.map(drop));
+        refused(runtime.forward(key, 80).await.map(drop));
     }
 }

@@ -16,8 +16,8 @@ use devpocket_actors::persistence::users::CreateUser;
 use devpocket_actors::persistence::{
     EngineHandle, EnvironmentStatus, Hidden, Persistence, Plan, Role, Variables, new_id,
 };
-use devpocket_actors::runtime::Runtime;
 use devpocket_actors::runtime::local::{LocalConfig, LocalRuntime, Sandbox, sandbox};
+use devpocket_actors::runtime::{EnvironmentKey, Runtime};
 use devpocket_actors::supervision::ActorPath;
 use devpocket_actors::terminal::{Attachment, Client, Event, Snapshot, Start};
 use devpocket_actors::{System, SystemSettings, templates};
@@ -159,7 +159,7 @@ impl Drop for Place {
                 for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
                     let name = entry.file_name().into_string().unwrap();
                     if !name.starts_with('.') {
-                        runtime.delete(&name).await.unwrap();
+                        runtime.delete(&EnvironmentKey { id: name, user_id: String::new() }).await.unwrap();
                     }
                 }
             });

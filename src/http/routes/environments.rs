@@ -87,7 +87,7 @@ pub(super) async fn create(
         variables: Variables(
             variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
         ),
-        limit: app.config().limits.environments.of(principal.plan),
+        limit: app.config().limits.plans.of(principal.plan).environments,
     };
     let made = app.system().create_environment(new).await?;
     let mut view = owned(&app, &principal, &made.id).await?;

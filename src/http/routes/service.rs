@@ -62,7 +62,7 @@ pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
 
 pub(super) async fn info(State(app): State<App>) -> Json<Value> {
     let config = app.config();
-    let limits = &config.limits.environments;
+    let plans = &config.limits.plans;
     Json(json!({
         "name": NAME,
         "version": API_VERSION,
@@ -75,10 +75,10 @@ pub(super) async fn info(State(app): State<App>) -> Json<Value> {
             "metrics": true,
         },
         "limits": {
-            "free_environments": limits.free,
-            "starter_environments": limits.starter,
-            "pro_environments": limits.pro,
-            "enterprise_environments": limits.enterprise,
+            "free_environments": plans.free.environments,
+            "starter_environments": plans.starter.environments,
+            "pro_environments": plans.pro.environments,
+            "enterprise_environments": plans.enterprise.environments,
         },
         "timestamp": timestamp(Utc::now()),
     }))

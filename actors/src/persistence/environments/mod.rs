@@ -21,7 +21,8 @@ pub use self::reads::{
     list_on_cluster,
 };
 use super::secrets::Variables;
-use super::words::{DesiredState, EnvironmentStatus, TemplateCategory};
+use super::words::{DesiredState, EnvironmentStatus, Plan, TemplateCategory};
+use crate::runtime::Placement;
 
 /// An environment.
 #[derive(Debug, Clone, FromRow)]
@@ -76,6 +77,9 @@ pub struct EnvironmentView {
     pub template_tags: Vec<String>,
     pub install_commands: Vec<String>,
     pub startup_commands: Vec<String>,
+    #[sqlx(json)]
+    pub placement: Placement,
+    pub owner_plan: Plan,
     pub cluster_name: String,
     pub cluster_region: String,
 }

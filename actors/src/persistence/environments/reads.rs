@@ -14,9 +14,11 @@ macro_rules! view {
         concat!(
             "SELECT e.*, t.name AS template_name, t.display_name AS template_display_name,
                     t.description AS template_description, t.category AS template_category,
-                    t.tags AS template_tags, t.install_commands, t.startup_commands,
+                    t.tags AS template_tags, t.install_commands, t.startup_commands, t.placement,
+                    u.subscription_plan AS owner_plan,
                     c.name AS cluster_name, c.region AS cluster_region
              FROM environments e
+             JOIN users u ON u.id = e.user_id
              JOIN templates t ON t.id = e.template_id
              JOIN clusters c ON c.id = e.cluster_id ",
             $rest

@@ -28,8 +28,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{
-    BoxStream, CALL_LIMIT, EnvironmentSpec, LogLine, LogQuery, Observed, Resources, Runtime, RuntimeError,
-    Stats,
+    BoxStream, CALL_LIMIT, EnvironmentKey, EnvironmentSpec, LogLine, LogQuery, Observed, Resources, Runtime,
+    RuntimeError, Stats,
 };
 use control::Channel;
 use layout::{Layout, empty_trash};
@@ -170,7 +170,7 @@ impl Runtime for LocalRuntime {
     }
 
     async fn ensure(&self, spec: &EnvironmentSpec) -> Result<(), RuntimeError> {
-        let layout = self.layout(&spec.id)?;
+        let layout = self.layout(&spec.key.id)?;
         let spec = spec.clone();
         self.change(&layout, |this, layout, lock| async move {
             let result = start::ensure(&this.config, &layout, &spec).await;
@@ -180,8 +180,8 @@ impl Runtime for LocalRuntime {
         .await
     }
 
-    async fn stop(&self, environment: &str) -> Result<(), RuntimeError> {
-        let layout = self.layout(environment)?;
+    async fn stop(&self, environment: &EnvironmentKey) -> Result<(), RuntimeError> {
+        let layout = self.layout(&environment.id)?;
         self.change(&layout, |this, layout, lock| async move {
             let result = instance::end(&layout).await;
             this.samples.lock().remove(&layout.id);
@@ -191,8 +191,8 @@ impl Runtime for LocalRuntime {
         .await
     }
 
-    async fn delete(&self, environment: &str) -> Result<(), RuntimeError> {
-        let layout = self.layout(environment)?;
+    async fn delete(&self, environment: &EnvironmentKey) -> Result<(), RuntimeError> {
+        let layout = self.layout(&environment.id)?;
         self.change(&layout, |this, layout, lock| async move {
             instance::end(&layout).await?;
             this.samples.lock().remove(&layout.id);
@@ -208,16 +208,23 @@ impl Runtime for LocalRuntime {
         .await
     }
 
-    async fn watch(&self, environment: &str) -> Result<tokio::sync::watch::Receiver<Observed>, RuntimeError> {
-        Ok(self.watchers.subscribe(self.layout(environment)?).await)
+    async fn watch(
+        &self,
+        environment: &EnvironmentKey,
+    ) -> Result<tokio::sync::watch::Receiver<Observed>, RuntimeError> {
+        Ok(self.watchers.subscribe(self.layout(&environment.id)?).await)
     }
 
-    async fn open(&self, environment: &str) -> Result<BoxStream, RuntimeError> {
-        Ok(Box::new(instance::reach(&self.layout(environment)?).await?))
+    async fn open(&self, environment: &EnvironmentKey) -> Result<BoxStream, RuntimeError> {
+        Ok(Box::new(instance::reach(&self.layout(&environment.id)?).await?))
     }
 
-    async fn logs(&self, environment: &str, query: LogQuery) -> Result<Vec<LogLine>, RuntimeError> {
-        let layout = self.layout(environment)?;
+    async fn logs(
+        &self,
+        environment: &EnvironmentKey,
+        query: LogQuery,
+    ) -> Result<Vec<LogLine>, RuntimeError> {
+        let layout = self.layout(&environment.id)?;
         // Its lines carry no time that could be compared with `since`.
         let text =
             layout.log_tail(LOG_BYTES).map_err(|error| layout::unavailable("read", &layout.log(), &error))?;
@@ -227,18 +234,18 @@ impl Runtime for LocalRuntime {
     }
 
     async fn stats(&self, spec: &EnvironmentSpec) -> Result<Stats, RuntimeError> {
-        let stream = instance::reach(&self.layout(&spec.id)?).await?;
+        let stream = instance::reach(&self.layout(&spec.key.id)?).await?;
         let usage = async { Channel::open(stream).await?.usage().await }.await.map_err(|error| {
             RuntimeError::Unavailable(format!(
                 "the agent of environment {} gives no figures: {error}",
-                spec.id
+                spec.key.id
             ))
         })?;
-        Ok(self.stats_of(&spec.id, &usage, spec.resources))
+        Ok(self.stats_of(&spec.key.id, &usage, spec.resources))
     }
 
-    async fn forward(&self, environment: &str, port: u16) -> Result<BoxStream, RuntimeError> {
-        let layout = self.layout(environment)?;
+    async fn forward(&self, environment: &EnvironmentKey, port: u16) -> Result<BoxStream, RuntimeError> {
+        let layout = self.layout(&environment.id)?;
         if instance::agent(&layout).is_none() {
             return Err(RuntimeError::Unavailable(format!("environment {environment} does not run")));
         }

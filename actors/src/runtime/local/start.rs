@@ -187,7 +187,7 @@ fn plain_config(layout: &Layout, spec: &EnvironmentSpec) -> AgentConfig {
     let mut variables: BTreeMap<String, String> = spec.variables.clone();
     variables.insert(MARK.to_owned(), layout.id.clone());
     AgentConfig {
-        environment_id: spec.id.clone(),
+        environment_id: spec.key.id.clone(),
         environment_name: spec.name.clone(),
         socket: layout.run().join("agent.sock"),
         home: layout.home(),
