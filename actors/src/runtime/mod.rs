@@ -1,7 +1,7 @@
 //! Where environments run: a port with two adapters and one behaviour suite.
 //!
 //! [`Runtime`] is everything that the actors need of the outside. [`local`] runs environments
-//! in sandboxes on this machine; the Kubernetes adapter plugs into the same trait. Every call
+//! in sandboxes on this machine, [`kubernetes`] in pods of a cluster. Every call
 //! may be repeated at any time: the environment actor's reconciler depends on that.
 
 use std::collections::BTreeMap;
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::persistence::Plan;
 
+pub mod kubernetes;
 pub mod local;
 
 /// The longest that any call of a [`Runtime`] may take before it must fail by itself.
@@ -175,6 +176,13 @@ pub trait Runtime: Send + Sync + 'static {
     /// # Errors
     /// What is missing, and what to do about it.
     async fn check(&self) -> Result<(), RuntimeError>;
+
+    /// Keeps what [`Runtime::watch`] tells up to date, for as long as it is polled. Ends when
+    /// that can't go on; asked again, it goes on without a gap. One at a time.
+    async fn follow(&self) -> RuntimeError;
+
+    /// The ids of the environments that there is anything of here, running or not.
+    async fn inventory(&self) -> Result<Vec<String>, RuntimeError>;
 
     /// Makes the environment run as `spec` says, if it does not yet; its volume is made once
     /// and kept. Returns when it is on its way: [`Runtime::watch`] tells how it goes on.

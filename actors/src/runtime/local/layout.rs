@@ -292,6 +292,23 @@ fn same_file(file: &File, path: &Path) -> bool {
     }
 }
 
+/// The ids of all environments under `root`.
+pub(super) fn environments(root: &Path) -> Result<Vec<String>, RuntimeError> {
+    let failed = |error: &io::Error| unavailable("list", root, error);
+    let entries = match std::fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(&error)),
+    };
+    let mut ids = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(|error| failed(&error))?.file_name();
+        // Ours are hidden: locks, trash.
+        ids.extend(name.into_string().ok().filter(|name| Layout::new(root, name).is_ok()));
+    }
+    Ok(ids)
+}
+
 /// "can't `what` `path`", with what to look at.
 pub(super) fn unavailable(what: &str, path: &Path, error: &io::Error) -> RuntimeError {
     let hint = match error.kind() {

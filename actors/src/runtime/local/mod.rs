@@ -169,6 +169,15 @@ impl Runtime for LocalRuntime {
         Ok(())
     }
 
+    async fn follow(&self) -> RuntimeError {
+        // Each environment's files are watched by themselves.
+        std::future::pending().await
+    }
+
+    async fn inventory(&self) -> Result<Vec<String>, RuntimeError> {
+        layout::environments(&self.config.root)
+    }
+
     async fn ensure(&self, spec: &EnvironmentSpec) -> Result<(), RuntimeError> {
         let layout = self.layout(&spec.key.id)?;
         let spec = spec.clone();

@@ -1,0 +1,1 @@
+//! What a pod's state means: a pure function.

@@ -1,0 +1,133 @@
+//! Environments on Kubernetes.
+//!
+//! Each user has a namespace, each environment a volume claim, a secret, a service and a
+//! StatefulSet of 0 or 1 replicas in it. The agent comes into the pod by an init container and
+//! is the container's first process. Everything is made by server-side apply, so every step can
+//! be repeated; what is observed comes from one watch per cluster.
+//!
+//! * [`connect`]: from a kubeconfig to a client; `error`: what a person reads when it fails.
+//! * `names`: namespaces, names and labels; `objects`: what is applied; `lifecycle`: ensure,
+//!   stop, delete, inventory.
+//! * `watch`: the cluster's one watch; `judge`: what a pod's state means.
+//! * `exec`: channels to agents; `forward`, `logs`, `stats`: the rest of [`Runtime`].
+//! * [`access`]: what is missing in a cluster, for `devpocket doctor`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kube::Client;
+use tokio::sync::watch as channel;
+
+use super::{
+    BoxStream, EnvironmentKey, EnvironmentSpec, LogLine, LogQuery, Observed, Runtime, RuntimeError, Stats,
+};
+use crate::plans::Plans;
+
+pub mod access;
+pub mod connect;
+mod error;
+mod exec;
+mod forward;
+mod judge;
+mod lifecycle;
+mod logs;
+mod names;
+mod objects;
+mod stats;
+mod watch;
+
+/// How environments are made on a cluster.
+#[derive(Debug, Clone)]
+pub struct KubernetesConfig {
+    /// Tells this installation's objects from those of others on the same cluster; begins the
+    /// names of its namespaces. 1 to 20 lower-case letters, digits and `-`.
+    pub installation: String,
+    /// The image that holds the agent; its init container runs `devpocket-agent install-to`.
+    pub agent_image: String,
+    /// The StorageClass of volumes; none: the cluster's default.
+    pub storage_class: Option<String>,
+    /// What users may use, by plan.
+    pub plans: Plans,
+}
+
+/// Runs environments on one cluster. Cheap to clone.
+#[derive(Clone)]
+pub struct KubernetesRuntime {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    config: KubernetesConfig,
+    seen: watch::Seen,
+    samples: stats::Samples,
+}
+
+impl KubernetesRuntime {
+    /// A runtime over a cluster. Nothing is asked of the cluster until it is used.
+    #[must_use]
+    pub fn new(client: Client, config: KubernetesConfig) -> Self {
+        let inner =
+            Inner { client, config, seen: watch::Seen::default(), samples: stats::Samples::default() };
+        Self { inner: Arc::new(inner) }
+    }
+}
+
+#[async_trait]
+impl Runtime for KubernetesRuntime {
+    async fn check(&self) -> Result<(), RuntimeError> {
+        access::check(&self.inner.client).await
+    }
+
+    async fn follow(&self) -> RuntimeError {
+        watch::follow(&self.inner.client, &self.inner.config, &self.inner.seen).await
+    }
+
+    async fn inventory(&self) -> Result<Vec<String>, RuntimeError> {
+        lifecycle::inventory(&self.inner).await
+    }
+
+    async fn ensure(&self, spec: &EnvironmentSpec) -> Result<(), RuntimeError> {
+        names::check(&spec.key)?;
+        lifecycle::ensure(&self.inner, spec).await
+    }
+
+    async fn stop(&self, environment: &EnvironmentKey) -> Result<(), RuntimeError> {
+        names::check(environment)?;
+        lifecycle::stop(&self.inner, environment).await
+    }
+
+    async fn delete(&self, environment: &EnvironmentKey) -> Result<(), RuntimeError> {
+        names::check(environment)?;
+        lifecycle::delete(&self.inner, environment).await
+    }
+
+    async fn watch(&self, environment: &EnvironmentKey) -> Result<channel::Receiver<Observed>, RuntimeError> {
+        names::check(environment)?;
+        self.inner.seen.subscribe(environment).await
+    }
+
+    async fn open(&self, environment: &EnvironmentKey) -> Result<BoxStream, RuntimeError> {
+        names::check(environment)?;
+        exec::open(&self.inner, environment).await
+    }
+
+    async fn logs(
+        &self,
+        environment: &EnvironmentKey,
+        query: LogQuery,
+    ) -> Result<Vec<LogLine>, RuntimeError> {
+        names::check(environment)?;
+        logs::read(&self.inner, environment, query).await
+    }
+
+    async fn stats(&self, spec: &EnvironmentSpec) -> Result<Stats, RuntimeError> {
+        names::check(&spec.key)?;
+        stats::of(&self.inner, spec).await
+    }
+
+    async fn forward(&self, environment: &EnvironmentKey, port: u16) -> Result<BoxStream, RuntimeError> {
+        names::check(environment)?;
+        forward::open(&self.inner, environment, port).await
+    }
+}
