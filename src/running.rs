@@ -1,11 +1,10 @@
 //! A whole server inside of a process.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use devpocket_actors::runtime::Runtime;
-use devpocket_actors::{StartError, System, SystemSettings};
+use devpocket_actors::cluster::stored::StoredClusters;
+use devpocket_actors::{GivenCluster, StartError, System, SystemSettings};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -26,8 +25,8 @@ pub struct Parts {
     pub listener: TcpListener,
     /// Its database, migrated.
     pub pool: PgPool,
-    /// The runtime of this machine, if environments may run on it.
-    pub local: Option<Arc<dyn Runtime>>,
+    /// The clusters that it is given.
+    pub clusters: Vec<GivenCluster>,
 }
 
 /// Starts servers.
@@ -40,10 +39,14 @@ impl Server {
     /// # Errors
     /// When the database refuses what the start needs, or the mail settings cannot work.
     pub async fn start(parts: Parts) -> Result<Running, StartError> {
-        let Parts { config, listener, pool, local } = parts;
+        let Parts { config, listener, pool, clusters } = parts;
         let settings = SystemSettings {
             pool,
-            local,
+            clusters,
+            stored: StoredClusters {
+                vault: config.vault(),
+                kubernetes: config.kubernetes.environments.clone(),
+            },
             mail: config.mail.clone(),
             connections_per_user: config.limits.sockets_per_user,
         };

@@ -32,4 +32,4 @@ pub mod templates;
 pub mod terminal;
 pub mod user;
 
-pub use system::{Ended, LOCAL_CLUSTER, Opened, StartError, System, SystemSettings};
+pub use system::{Ended, GivenCluster, LOCAL_CLUSTER, Opened, StartError, System, SystemSettings};

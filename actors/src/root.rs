@@ -1,6 +1,6 @@
 //! The root of the tree: persistence, mailer, clusters, users.
 
-use crate::cluster::{Clusters, Runtimes};
+use crate::cluster::{Clusters, ClustersArgs};
 use crate::mailer::{Mailer, MailerArgs};
 use crate::persistence::EngineHandle;
 use crate::recorder::Recorder;
@@ -22,7 +22,7 @@ pub(crate) enum RootMessage {
 pub(crate) struct RootArgs {
     pub(crate) engine: EngineHandle,
     pub(crate) mailer: MailerArgs,
-    pub(crate) runtimes: Runtimes,
+    pub(crate) clusters: ClustersArgs,
     pub(crate) users: UserArgs,
 }
 
@@ -55,7 +55,7 @@ impl Behavior for Root {
         Ok(Self {
             persistence: only(context, Kind::Persistence, args.engine)?,
             mailer: only(context, Kind::Mailer, args.mailer)?,
-            clusters: only(context, Kind::Clusters, args.runtimes)?,
+            clusters: only(context, Kind::Clusters, args.clusters)?,
             users: only(context, Kind::Users, args.users)?,
         })
     }

@@ -10,7 +10,8 @@ use sqlx::PgPool;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::Runtimes;
+use crate::cluster::stored::StoredClusters;
+use crate::cluster::{ClustersArgs, Runtimes};
 use crate::environment::{Change, EnvironmentError, EnvironmentMessage, InstallLog, Selector};
 use crate::mailer::{Mail, MailSettings, MailerArgs, MailerMessage};
 use crate::persistence::clusters::{self, UpsertCluster};
@@ -18,8 +19,8 @@ use crate::persistence::environments::{self, CreateEnvironment, EnvironmentView,
 use crate::persistence::records::{self, StoredLogLine};
 use crate::persistence::terminals::{self, TerminalSession};
 use crate::persistence::{
-    ClusterStatus, Command, EngineHandle, EnvironmentStatus, Hidden, Persistence, RuntimeKind, WriteError,
-    new_id,
+    ClusterStatus, Command, EngineHandle, EnvironmentStatus, Hidden, Persistence, ReadError, RuntimeKind,
+    WriteError, new_id,
 };
 use crate::recorder::RecorderMessage;
 use crate::root::{Root, RootArgs, RootMessage};
@@ -51,12 +52,27 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 pub struct SystemSettings {
     /// The database, migrated.
     pub pool: PgPool,
-    /// The runtime of this machine, if environments may run on it.
-    pub local: Option<Arc<dyn Runtime>>,
+    /// The clusters that this process was given.
+    pub clusters: Vec<GivenCluster>,
+    /// How to use the clusters of the database.
+    pub stored: StoredClusters,
     /// How mail leaves.
     pub mail: MailSettings,
     /// The most live connections of one user.
     pub connections_per_user: usize,
+}
+
+/// A cluster that a process was given by its configuration. Its row is made at the first start
+/// and holds nothing of how it is reached.
+pub struct GivenCluster {
+    /// The row's name.
+    pub name: String,
+    /// In words, for people.
+    pub description: String,
+    /// Which adapter it is.
+    pub kind: RuntimeKind,
+    /// Its runtime.
+    pub runtime: Arc<dyn Runtime>,
 }
 
 /// Why a tree could not be started.
@@ -65,6 +81,9 @@ pub enum StartError {
     /// The database refused something that the start needs.
     #[error("the database can't be used: {0}")]
     Database(#[from] WriteError),
+    /// The database can't be read.
+    #[error("the database can't be read: {0}")]
+    Read(#[from] ReadError),
     /// The mail settings can't work.
     #[error("mail can't be sent: {0}")]
     Mail(#[from] crate::mailer::SettingsError),
@@ -121,17 +140,21 @@ impl System {
         let args = RootArgs {
             engine: engine.clone(),
             mailer: mails.clone(),
-            runtimes: runtimes.clone(),
+            clusters: ClustersArgs { runtimes: runtimes.clone(), persistence: persistence.clone() },
             users: UserArgs {
                 user: String::new(),
                 runtimes: runtimes.clone(),
                 persistence: persistence.clone(),
             },
         };
-        if let Some(local) = settings.local {
-            // Before the tree: the workers that write are part of it, so this one write goes by itself.
+        {
+            // Before the tree: the workers that write are part of it, so these writes go by themselves.
             let _workers = engine.start_workers();
-            runtimes.add(&local_cluster(&Persistence::new(engine.clone())).await?, local);
+            let persistence = Persistence::new(engine.clone());
+            for given in settings.clusters {
+                runtimes.add(&given.id(&persistence).await?, given.runtime);
+            }
+            settings.stored.add_to(&runtimes, &persistence).await?;
         }
         let (root, handle) = spawn_root::<Root>(&registry, ActorPath::single(Kind::Root), args)
             .await
@@ -477,23 +500,33 @@ fn route(registry: &Arc<Registry>) -> crate::persistence::Route {
     })
 }
 
-/// The id of the cluster that is this machine; its row is made at the first start.
-async fn local_cluster(persistence: &Persistence) -> Result<String, WriteError> {
-    if let Some(known) = clusters::by_id_or_name(persistence.pool(), LOCAL_CLUSTER).await? {
-        return Ok(known.cluster.id);
+impl GivenCluster {
+    /// The cluster that is this machine.
+    #[must_use]
+    pub fn local(runtime: Arc<dyn Runtime>) -> Self {
+        let description = "Sandboxes on the server's own machine".to_owned();
+        Self { name: LOCAL_CLUSTER.to_owned(), description, kind: RuntimeKind::Local, runtime }
     }
-    let row = UpsertCluster {
-        id: new_id(),
-        name: LOCAL_CLUSTER.to_owned(),
-        description: Some("Sandboxes on the server's own machine".to_owned()),
-        provider: "local".to_owned(),
-        region: "local".to_owned(),
-        kubeconfig: Hidden::new(String::new()),
-        runtime: RuntimeKind::Local,
-        status: ClusterStatus::Active,
-        is_default: true,
-        node_count: 1,
-        max_environments: 1000,
-    };
-    Ok(persistence.write(row).await?.id)
+
+    /// The id of its row, which is made if there is none.
+    async fn id(&self, persistence: &Persistence) -> Result<String, WriteError> {
+        if let Some(known) = clusters::by_id_or_name(persistence.pool(), &self.name).await? {
+            return Ok(known.cluster.id);
+        }
+        let provider = self.kind.as_str().to_lowercase();
+        let row = UpsertCluster {
+            id: new_id(),
+            name: self.name.clone(),
+            description: Some(self.description.clone()),
+            region: provider.clone(),
+            provider,
+            kubeconfig: Hidden::new(String::new()),
+            runtime: self.kind,
+            status: ClusterStatus::Active,
+            is_default: true,
+            node_count: 1,
+            max_environments: 1000,
+        };
+        Ok(persistence.write(row).await?.id)
+    }
 }

@@ -1,10 +1,17 @@
-//! The local runtime, as far as this machine has what it needs.
+//! The runtimes that a server is given: this machine, as far as it has what that needs, or a
+//! cluster.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use devpocket_actors::runtime::Runtime;
+use devpocket_actors::GivenCluster;
+use devpocket_actors::persistence::RuntimeKind;
+use devpocket_actors::runtime::Runtime as _;
+use devpocket_actors::runtime::kubernetes::KubernetesRuntime;
+use devpocket_actors::runtime::kubernetes::connect::{self, Access};
 use devpocket_actors::runtime::local::{LocalConfig, LocalRuntime, Sandbox, sandbox};
+
+use crate::config::{Given, Kubernetes};
 
 /// Names the agent's program.
 const AGENT: &str = "DEVPOCKET_AGENT";
@@ -34,8 +41,26 @@ pub(super) fn agent() -> Result<PathBuf, String> {
     ))
 }
 
+/// The cluster that the configuration gives, if it gives one.
+pub(super) async fn given(kubernetes: &Kubernetes) -> Result<Option<GivenCluster>, String> {
+    let (access, description) = match &kubernetes.given {
+        None => return Ok(None),
+        Some(Given::InCluster) => (Access::InCluster, "The cluster that the server runs in".to_owned()),
+        Some(Given::Kubeconfig(file)) => {
+            (Access::File(file.clone()), format!("The cluster of {}", file.display()))
+        }
+    };
+    let client = connect::client(&access).await.map_err(|error| error.to_string())?;
+    Ok(Some(GivenCluster {
+        name: kubernetes.cluster.clone(),
+        description,
+        kind: RuntimeKind::Kubernetes,
+        runtime: Arc::new(KubernetesRuntime::new(client, kubernetes.environments.clone())),
+    }))
+}
+
 /// Makes it.
-pub(super) async fn local(wanted: &Wanted) -> Result<Arc<dyn Runtime>, String> {
+pub(super) async fn local(wanted: &Wanted) -> Result<GivenCluster, String> {
     let agent = agent()?;
     let sandbox = if wanted.unsandboxed {
         Sandbox::None
@@ -46,5 +71,5 @@ pub(super) async fn local(wanted: &Wanted) -> Result<Arc<dyn Runtime>, String> {
     let root = std::path::absolute(&wanted.root).map_err(|error| error.to_string())?;
     let runtime = LocalRuntime::new(LocalConfig { root, agent, sandbox });
     runtime.check().await.map_err(|error| format!("environments cannot run here: {error}"))?;
-    Ok(Arc::new(runtime))
+    Ok(GivenCluster::local(Arc::new(runtime)))
 }

@@ -45,14 +45,13 @@ pub(super) async fn run(config: Config) -> anyhow::Result<ExitCode> {
         migrated = migrate(&pool) => migrated?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     }
-    let local = match &config.local_runtime {
-        Some(directory) => {
-            let wanted = Wanted { root: directory.clone(), unsandboxed: false };
-            Some(runtime::local(&wanted).await.map_err(anyhow::Error::msg)?)
-        }
-        None => None,
-    };
-    let running = Server::start(Parts { config, listener, pool, local }).await.context("cannot start")?;
+    let mut clusters = Vec::new();
+    if let Some(directory) = &config.local_runtime {
+        let wanted = Wanted { root: directory.clone(), unsandboxed: false };
+        clusters.push(runtime::local(&wanted).await.map_err(anyhow::Error::msg)?);
+    }
+    clusters.extend(runtime::given(&config.kubernetes).await.map_err(anyhow::Error::msg)?);
+    let running = Server::start(Parts { config, listener, pool, clusters }).await.context("cannot start")?;
     tracing::info!(url = running.url(), "serving");
     let broken = tokio::select! {
         () = signals.next() => false,

@@ -5,6 +5,7 @@
 //! what was found (never of a secret) and what is expected. `.env.example` in the repository
 //! describes every variable.
 
+mod kubernetes;
 mod problems;
 mod reader;
 mod source;
@@ -15,9 +16,11 @@ use std::time::Duration;
 
 use devpocket_actors::mailer::{MailSettings, MailTransport};
 use devpocket_actors::persistence::connect;
+use devpocket_actors::persistence::vault::Vault;
 use devpocket_actors::plans::Plans;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
+pub use self::kubernetes::{Given, Kubernetes};
 pub use self::problems::{Problem, Problems};
 use self::reader::Reader;
 pub use self::source::{Source, SourceError};
@@ -71,6 +74,8 @@ pub struct Config {
     pub web: Web,
     /// How much anybody may ask for.
     pub limits: Limits,
+    /// Environments on Kubernetes.
+    pub kubernetes: Kubernetes,
     /// Outgoing mail.
     pub mail: MailSettings,
     /// The log.
@@ -171,11 +176,18 @@ impl Config {
         read.finish(config)
     }
 
+    /// Opens the kubeconfigs of the database, where `SECRET_KEY` is set.
+    #[must_use]
+    pub fn vault(&self) -> Option<Vault> {
+        self.secret_key.as_ref().map(|key| Vault::new(key.expose_secret()))
+    }
+
     fn read_all(read: &mut Reader<'_>) -> Self {
         let mode = read.one_of(
             "NODE_ENV",
             &[("development", Mode::Development), ("production", Mode::Production), ("test", Mode::Test)],
         );
+        let plans = plans(read);
         let frontend_url = read.url("FRONTEND_URL", "http://localhost:3000");
         Self {
             mode,
@@ -211,6 +223,7 @@ impl Config {
                 max_connections: read.number("MAX_CONNECTIONS", 10_000, 1..=1_000_000),
                 api_docs: read.boolean("ENABLE_API_DOCS", true),
             },
+            kubernetes: kubernetes::read(read, plans),
             limits: Limits {
                 rate_limits: read.boolean("RATE_LIMIT_ENABLED", mode != Mode::Test),
                 window: read.duration("RATE_LIMIT_WINDOW_MS", "900000", units::MILLISECONDS),
@@ -218,7 +231,7 @@ impl Config {
                 sign_ins: read.number("AUTH_RATE_LIMIT_MAX_REQUESTS", 5, 1..=1_000_000),
                 sockets_per_user: read.number("WS_MAX_CONNECTIONS_PER_USER", 10, 1..=1_000),
                 socket_heartbeat: read.duration("WS_HEARTBEAT_INTERVAL", "30000", units::MILLISECONDS),
-                plans: plans(read),
+                plans,
             },
             mail: mail(read),
             log: Log {

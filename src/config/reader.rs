@@ -49,6 +49,24 @@ impl<'a> Reader<'a> {
         self.source.get(name).unwrap_or(default).to_owned()
     }
 
+    /// A text that `accepts`.
+    pub(super) fn matching(
+        &mut self,
+        name: &'static str,
+        default: &str,
+        expected: &str,
+        accepts: fn(&str) -> bool,
+    ) -> String {
+        let default = default.to_owned();
+        self.parsed(name, default, || expected.into(), |text| accepts(text).then(|| text.to_owned()))
+    }
+
+    /// Notes that a value makes no sense beside others.
+    pub(super) fn reject(&mut self, name: &'static str, expected: &str) {
+        let found = self.source.get(name).map(|text| Found::Text(text.to_owned()));
+        self.problem(name, found, expected);
+    }
+
     pub(super) fn optional_text(&mut self, name: &'static str) -> Option<String> {
         self.source.get(name).map(str::to_owned)
     }

@@ -59,7 +59,7 @@ impl TestServer {
         let source = Source::of(all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let config = Config::read(&source).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let parts = Parts { config, listener, pool: database.pool, local: None };
+        let parts = Parts { config, listener, pool: database.pool, clusters: Vec::new() };
         let running = Server::start(parts).await.unwrap();
         templates::sync(running.system().persistence(), templates::built_in().unwrap()).await.unwrap();
         Self { running, outbox }

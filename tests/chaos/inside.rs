@@ -7,10 +7,10 @@ use std::sync::Arc;
 use devpocket::client::{Rest, ServerUrl};
 use devpocket::config::{Config, Source};
 use devpocket::{Parts, Running, Server};
+use devpocket_actors::GivenCluster;
 use devpocket_actors::persistence::embedded::{PrivatePostgres, TestDatabase};
 use devpocket_actors::persistence::users::CreateUser;
 use devpocket_actors::persistence::{EngineHandle, Hidden, Persistence, Plan, Role, new_id};
-use devpocket_actors::runtime::Runtime;
 use devpocket_actors::runtime::local::{LocalConfig, LocalRuntime, Sandbox, sandbox};
 use devpocket_actors::supervision::{ActorPath, ActorSnapshot, Kind};
 use devpocket_actors::{System, templates};
@@ -50,7 +50,12 @@ impl Inside {
         let config = Config::read(&source).unwrap_or_else(|problems| panic!("{problems:?}"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let local = Arc::new(runtime(leash.path().to_owned()).await) as Arc<dyn Runtime>;
-        let parts = Parts { config, listener, pool: database.pool.clone(), local: Some(local) };
+        let parts = Parts {
+            config,
+            listener,
+            pool: database.pool.clone(),
+            clusters: vec![GivenCluster::local(local)],
+        };
         let running = Server::start(parts).await.unwrap();
         let system = running.system().clone();
         Self { system, postgres, running: Some(running), leash }

@@ -24,6 +24,7 @@ pub mod templates;
 pub mod terminals;
 pub mod tokens;
 pub mod users;
+pub mod vault;
 pub mod verification;
 mod words;
 

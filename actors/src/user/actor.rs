@@ -141,11 +141,7 @@ impl User {
         known: Known,
     ) -> Result<Addr<EnvironmentMessage>, EnvironmentError> {
         let cluster = &known.view.environment.cluster_id;
-        let runtime = self.args.runtimes.get(cluster).ok_or_else(|| {
-            EnvironmentError::Refused(
-                "The cluster of this environment is not configured on this server.".into(),
-            )
-        })?;
+        let runtime = self.args.runtimes.get(cluster).map_err(EnvironmentError::Refused)?;
         let persistence = self.args.persistence.clone();
         let args = || EnvironmentArgs {
             known: Arc::new(RwLock::new(known)),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_binary::agent;
+use devpocket_actors::cluster::stored::StoredClusters;
 use devpocket_actors::environment::Selector;
 use devpocket_actors::mailer::{MailSettings, MailTransport};
 use devpocket_actors::persistence::embedded::{PrivatePostgres, TestDatabase};
@@ -20,7 +21,7 @@ use devpocket_actors::runtime::local::{LocalConfig, LocalRuntime, Sandbox, sandb
 use devpocket_actors::runtime::{EnvironmentKey, Runtime};
 use devpocket_actors::supervision::ActorPath;
 use devpocket_actors::terminal::{Attachment, Client, Event, Snapshot, Start};
-use devpocket_actors::{System, SystemSettings, templates};
+use devpocket_actors::{GivenCluster, System, SystemSettings, templates};
 use devpocket_protocol::Size;
 use devpocket_protocol::client::{Exit, Mode};
 use tempfile::TempDir;
@@ -171,7 +172,8 @@ impl Drop for Place {
 async fn start(database: &TestDatabase, runtime: &LocalRuntime, folder: &TempDir) -> System {
     let settings = SystemSettings {
         pool: database.pool.clone(),
-        local: Some(Arc::new(runtime.clone()) as Arc<dyn Runtime>),
+        clusters: vec![GivenCluster::local(Arc::new(runtime.clone()))],
+        stored: StoredClusters::default(),
         mail: MailSettings {
             from: "noreply@example.org".into(),
             transport: MailTransport::Outbox(folder.path().join("outbox")),

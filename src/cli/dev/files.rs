@@ -10,6 +10,7 @@ use rand::seq::IndexedRandom as _;
 use rustix::fs::{FlockOperation, flock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// An opened data directory. Nobody else has it open, as long as this lives.
 pub(super) struct DataDir {
@@ -35,6 +36,12 @@ pub(super) struct Keys {
 impl Keys {
     pub(super) fn jwt_secret(&self) -> &str {
         &self.jwt_secret
+    }
+
+    /// A name for what this instance makes on a cluster.
+    pub(super) fn installation(&self) -> String {
+        let digest = Sha256::digest(self.secret_key.as_bytes());
+        format!("dev-{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]))
     }
 
     pub(super) fn secret_key(&self) -> &str {

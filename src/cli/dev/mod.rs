@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use devpocket_actors::persistence::connect;
 use devpocket_actors::persistence::embedded::{Options, PrivatePostgres};
-use devpocket_actors::templates;
+use devpocket_actors::{LOCAL_CLUSTER, templates};
 use sqlx::PgPool;
 
 use self::files::{DataDir, Keys};
@@ -27,6 +27,9 @@ use crate::{Parts, Running, Server, logging};
 
 /// Names a database to use instead of a private one.
 const DATABASE: &str = "DEVPOCKET_DATABASE_URL";
+
+/// The name of the cluster of `--kubeconfig`.
+const GIVEN_CLUSTER: &str = "kubernetes";
 
 /// Connections to the private database.
 const CONNECTIONS: u32 = 16;
@@ -47,6 +50,15 @@ pub struct Args {
     /// Run environments without a sandbox: their programs can do whatever you can
     #[arg(long)]
     pub unsandboxed: bool,
+    /// Run environments on the Kubernetes cluster of this file instead of on this machine
+    ///
+    /// The cluster's nodes need the agent's image: `make agent-image` writes it as an archive for
+    /// `kind load image-archive` or `ctr images import`.
+    #[arg(long, value_name = "FILE", conflicts_with = "unsandboxed")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The image that brings the agent into pods
+    #[arg(long, value_name = "IMAGE", requires = "kubeconfig")]
+    pub agent_image: Option<String>,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -54,15 +66,22 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let data = DataDir::open(&args.data_dir)?;
     let listener = serve::listen(&args.listen).await?;
     let url = url_of(listener.local_addr()?);
-    let config = Config::read(&source(&data, &data.keys()?, &url))?;
+    let config = Config::read(&source(&data, &data.keys()?, &url, &args))?;
     logging::start(&config.log).map_err(anyhow::Error::msg)?;
-    let wanted = Wanted { root: data.path("environments"), unsandboxed: args.unsandboxed };
-    let local = runtime::local(&wanted).await.map_err(|why| {
-        anyhow::anyhow!("{why}\n(--unsandboxed runs environments without a sandbox, on your own account)")
-    })?;
+    let cluster = match runtime::given(&config.kubernetes).await.map_err(anyhow::Error::msg)? {
+        Some(given) => given,
+        None => {
+            let wanted = Wanted { root: data.path("environments"), unsandboxed: args.unsandboxed };
+            runtime::local(&wanted).await.map_err(|why| {
+                anyhow::anyhow!(
+                    "{why}\n(--unsandboxed runs environments without a sandbox, on your own account)"
+                )
+            })?
+        }
+    };
     let ready = async {
         let (postgres, pool) = database(&data).await?;
-        let parts = Parts { config, listener, pool, local: Some(local) };
+        let parts = Parts { config, listener, pool, clusters: vec![cluster] };
         let running = Server::start(parts).await.context("cannot start")?;
         anyhow::Ok((postgres, running))
     };
@@ -95,7 +114,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The variables: what must be so here, over the environment, over defaults for one person.
-fn source(data: &DataDir, keys: &Keys, url: &str) -> Source {
+fn source(data: &DataDir, keys: &Keys, url: &str, args: &Args) -> Source {
     let pairs = |pairs: &[(&str, &str)]| {
         Source::of(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
     };
@@ -106,7 +125,10 @@ fn source(data: &DataDir, keys: &Keys, url: &str) -> Source {
         ("RATE_LIMIT_MAX_REQUESTS", "10000"),
         ("AUTH_RATE_LIMIT_MAX_REQUESTS", "100"),
         ("FRONTEND_URL", url),
+        // Several development servers may use one cluster.
+        ("DEVPOCKET_INSTALLATION", &keys.installation()),
     ]);
+    let kubeconfig = args.kubeconfig.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
     let outbox = data.path("outbox").display().to_string();
     let forced = pairs(&[
         // Read for its form only; the private database needs none.
@@ -117,8 +139,14 @@ fn source(data: &DataDir, keys: &Keys, url: &str) -> Source {
         ("SMTP_URL", ""),
         ("MAIL_OUTBOX_DIR", &outbox),
         ("LOCAL_RUNTIME_DIR", ""),
+        // A variable that is meant for other programs must not move environments to a cluster.
+        ("KUBECONFIG", &kubeconfig),
+        ("KUBERNETES_IN_CLUSTER", ""),
+        ("CLUSTER_NAME", if args.kubeconfig.is_some() { GIVEN_CLUSTER } else { LOCAL_CLUSTER }),
+        ("KUBERNETES_CLUSTER", GIVEN_CLUSTER),
     ]);
-    defaults.overlaid(Source::environment()).overlaid(forced)
+    let image = args.agent_image.iter().map(|image| ("AGENT_IMAGE".to_owned(), image.clone()));
+    defaults.overlaid(Source::environment()).overlaid(forced).overlaid(Source::of(image))
 }
 
 /// The private database, or the one that is named.

@@ -17,7 +17,7 @@ pub use self::changes::{
 };
 pub use self::create::{CreateEnvironment, NAME_TAKEN};
 pub use self::reads::{
-    Activity, EnvironmentFilter, activity, all_live, by_id, count_by_status, count_live, list,
+    Activity, EnvironmentFilter, Fate, activity, all_live, by_id, count_by_status, count_live, fates, list,
     list_on_cluster,
 };
 use super::secrets::Variables;

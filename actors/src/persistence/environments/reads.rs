@@ -94,6 +94,35 @@ pub async fn all_live(pool: &PgPool) -> Result<Vec<Environment>, ReadError> {
     .await?)
 }
 
+/// What became of an environment, as far as its cluster is concerned.
+#[derive(Debug, Clone, FromRow)]
+pub struct Fate {
+    /// Which.
+    pub id: String,
+    /// Whose.
+    pub user_id: String,
+    /// Its status.
+    pub status: EnvironmentStatus,
+    /// Whether it came up before, so that it has a volume.
+    #[sqlx(rename = "installation_completed")]
+    pub installed: bool,
+}
+
+/// The fates of a cluster's environments: of all that are not terminated, and of `present`.
+///
+/// # Errors
+/// `Unavailable` while the database is away.
+pub async fn fates(pool: &PgPool, cluster_id: &str, present: &[String]) -> Result<Vec<Fate>, ReadError> {
+    Ok(sqlx::query_as(
+        "SELECT id, user_id, status, installation_completed FROM environments
+         WHERE cluster_id = $1 AND (status <> 'TERMINATED' OR id = ANY($2))",
+    )
+    .bind(cluster_id)
+    .bind(present)
+    .fetch_all(pool)
+    .await?)
+}
+
 /// The newest environments on a cluster, for its page.
 ///
 /// # Errors

@@ -15,6 +15,8 @@ pub enum Access {
         /// Which of its contexts; none: its current one.
         context: Option<String>,
     },
+    /// By a kubeconfig file, which may name others.
+    File(std::path::PathBuf),
     /// As the service account of the pod that this process runs in.
     InCluster,
 }

@@ -50,6 +50,18 @@ pub struct KubernetesConfig {
     pub plans: Plans,
 }
 
+impl Default for KubernetesConfig {
+    fn default() -> Self {
+        Self {
+            installation: "devpocket".to_owned(),
+            // As `make agent-image` names it.
+            agent_image: "devpocket-agent:dev".to_owned(),
+            storage_class: None,
+            plans: Plans::default(),
+        }
+    }
+}
+
 /// Runs environments on one cluster. Cheap to clone.
 #[derive(Clone)]
 pub struct KubernetesRuntime {

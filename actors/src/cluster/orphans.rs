@@ -1,0 +1,96 @@
+//! What is on a cluster that should not be there, and what should be there and is not.
+//!
+//! The rules:
+//! * Something of an environment whose row is **terminated** is left over from a deletion that
+//!   was cut short: it is removed.
+//! * Something of an environment **without a row** is reported and kept. It holds somebody's
+//!   files, and a database that was restored from a backup knows less than the cluster.
+//! * An environment that came up before and has **nothing** on its cluster has lost its volume:
+//!   that is reported; its actor makes it anew, with an empty volume.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::persistence::environments::{self, Fate};
+use crate::persistence::{EnvironmentStatus, Persistence};
+use crate::runtime::{EnvironmentKey, Runtime};
+
+/// The most ids that a report names.
+const NAMED: usize = 20;
+
+/// What a survey found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Left over from deletions, and removed now.
+    pub removed: Vec<String>,
+    /// Left over from deletions, and still there: removing them failed.
+    pub stuck: Vec<String>,
+    /// Without a row.
+    pub unknown: Vec<String>,
+    /// Rows that should have a volume there, and have not.
+    pub lost: Vec<String>,
+}
+
+/// Compares a cluster with the database, and removes what was to be deleted.
+///
+/// # Errors
+/// Why one of the two could not be asked.
+pub async fn survey(
+    cluster: &str,
+    runtime: &dyn Runtime,
+    persistence: &Persistence,
+) -> Result<Survey, String> {
+    // What is there first: a row is written before anything is made, so whatever is there by
+    // then has one, if it ever had.
+    let present = runtime.inventory().await.map_err(|error| error.to_string())?;
+    let rows = environments::fates(persistence.pool(), cluster, &present).await;
+    let rows: HashMap<String, Fate> =
+        rows.map_err(|error| error.to_string())?.into_iter().map(|row| (row.id.clone(), row)).collect();
+    let mut survey = Survey::default();
+    for id in &present {
+        match rows.get(id) {
+            None => survey.unknown.push(id.clone()),
+            Some(row) if row.status == EnvironmentStatus::Terminated => {
+                let key = EnvironmentKey { id: id.clone(), user_id: row.user_id.clone() };
+                match runtime.delete(&key).await {
+                    Ok(()) => survey.removed.push(id.clone()),
+                    Err(error) => {
+                        tracing::warn!(cluster, environment = id, %error, "what is left of an environment stays");
+                        survey.stuck.push(id.clone());
+                    }
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    let present: HashSet<&String> = present.iter().collect();
+    let lost = rows.values().filter(|row| {
+        row.installed && row.status != EnvironmentStatus::Terminated && !present.contains(&row.id)
+    });
+    survey.lost = lost.map(|row| row.id.clone()).collect();
+    Ok(survey)
+}
+
+impl Survey {
+    /// Tells the operator.
+    pub(super) fn report(&self, cluster: &str) {
+        let some = |ids: &[String]| ids.iter().take(NAMED).cloned().collect::<Vec<_>>().join(" ");
+        if !self.removed.is_empty() {
+            let count = self.removed.len();
+            tracing::info!(cluster, count, "removed what deletions had left: {}", some(&self.removed));
+        }
+        if !self.unknown.is_empty() {
+            let count = self.unknown.len();
+            tracing::warn!(
+                cluster,
+                count,
+                "environments on the cluster that the database does not know; they are kept, remove them by \
+                 hand if they are not needed: {}",
+                some(&self.unknown)
+            );
+        }
+        if !self.lost.is_empty() {
+            let count = self.lost.len();
+            tracing::error!(cluster, count, "environments whose volumes are gone: {}", some(&self.lost));
+        }
+    }
+}
