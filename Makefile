@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fmt bench
+.PHONY: help setup run agent-image test test-kubernetes lint fmt bench
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -15,9 +15,16 @@ run: ## Builds and starts the server with a database of its own: make run ARGS="
 	@scripts/setup run
 	@scripts/run $(ARGS)
 
+agent-image: ## Writes the agent's image as an OCI archive: target/agent-image.tar
+	@scripts/agent-image $(OUTPUT) $(TAG)
+
 test: ## Runs all tests that need no cluster: make test ARGS="-E 'test(name)'"
 	@scripts/setup test
 	@scripts/test $(ARGS)
+
+test-kubernetes: ## Runs the tests that need a cluster: make test-kubernetes KUBECONFIG=~/.kube/config
+	@scripts/setup test
+	@scripts/test-kubernetes $(ARGS)
 
 lint: ## Checks the formatting and runs clippy, warnings are errors
 	cargo fmt --all --check

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::http::validate;
 
 /// A way to the database without a tree around it.
-fn persistence(config: &Config) -> anyhow::Result<(Persistence, EngineGuard)> {
+pub(super) fn persistence(config: &Config) -> anyhow::Result<(Persistence, EngineGuard)> {
     let (engine, workers) = Engine::start(serve::pool(config)?);
     Ok((Persistence::new(engine), workers))
 }

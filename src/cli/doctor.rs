@@ -5,14 +5,26 @@ use std::process::ExitCode;
 
 use devpocket_actors::mailer::{MailTransport, MailerArgs};
 use devpocket_actors::persistence::connect;
+use devpocket_actors::runtime::kubernetes::access;
 use devpocket_actors::runtime::local::sandbox;
 use sqlx::PgPool;
 
-use super::{Configured, runtime, serve};
+use super::{Configured, cluster, runtime, serve};
 use crate::config::Config;
 
 /// Descriptors the process needs besides its connections.
 const OTHER_DESCRIPTORS: u64 = 256;
+
+/// What to look at.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Look at this cluster instead: each permission and feature that environments need there
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// How to reach the database.
+    #[command(flatten)]
+    configured: Configured,
+}
 
 #[derive(Default)]
 struct Report {
@@ -20,8 +32,12 @@ struct Report {
 }
 
 impl Report {
+    fn exit_code(&self) -> ExitCode {
+        if self.failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
     fn line(&mut self, word: &str, what: &str, text: impl Display) {
-        println!("{word:<5} {what:<14} {text}");
+        println!("{word:<5} {what:<24} {text}");
     }
 
     fn check<T: Display, E: Display>(&mut self, what: &str, result: Result<T, E>) {
@@ -43,9 +59,21 @@ impl Report {
     }
 }
 
-pub(super) async fn run(configured: &Configured) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut report = Report::default();
-    match configured.source().map_err(|error| error.to_string()) {
+    if let Some(name) = &args.cluster {
+        let config = args.configured.read()?;
+        let client = cluster::client_of(&config, name).await?;
+        for finding in access::report(&client, &config.kubernetes.environments).await {
+            if finding.needed {
+                report.check(&finding.subject, finding.result);
+            } else {
+                report.note(&finding.subject, finding.result);
+            }
+        }
+        return Ok(report.exit_code());
+    }
+    match args.configured.source().map_err(|error| error.to_string()) {
         Err(error) => report.check("configuration", Err::<&str, _>(error)),
         Ok(source) => match Config::read(&source) {
             Ok(config) => {
@@ -62,7 +90,7 @@ pub(super) async fn run(configured: &Configured) -> anyhow::Result<ExitCode> {
     let agent = runtime::agent();
     report.note("agent", agent.map(|path| path.display().to_string()));
     report.note("sandbox", sandbox::probe().await.map(|_| "bubblewrap works"));
-    Ok(if report.failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(report.exit_code())
 }
 
 async fn configured_checks(report: &mut Report, config: &Config) {

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod admin;
+mod cluster;
 pub mod connect;
 mod dev;
 mod doctor;
@@ -51,8 +52,11 @@ pub enum Command {
     /// Manage accounts
     #[command(subcommand)]
     User(UserCommand),
+    /// Manage the clusters that environments run on
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
     /// Check what serving needs: a line each, exit code 1 when something is missing
-    Doctor(Configured),
+    Doctor(doctor::Args),
     /// Open a terminal session in an environment
     Connect(connect::Args),
 }
@@ -140,7 +144,8 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::User(UserCommand::CreateAdmin { email, username, password_stdin, configured }) => {
             admin::create_admin(&configured.read()?, email, username, password_stdin).await
         }
-        Command::Doctor(configured) => doctor::run(&configured).await,
+        Command::Cluster(command) => cluster::run(command).await,
+        Command::Doctor(args) => doctor::run(&args).await,
         Command::Connect(args) => Ok(ExitCode::from(connect::run(args).await?)),
     }
 }

@@ -41,14 +41,20 @@ pub(super) fn agent() -> Result<PathBuf, String> {
     ))
 }
 
+/// How the given cluster is reached.
+pub(super) fn access(kubernetes: &Kubernetes) -> Option<Access> {
+    Some(match kubernetes.given.as_ref()? {
+        Given::InCluster => Access::InCluster,
+        Given::Kubeconfig(file) => Access::File(file.clone()),
+    })
+}
+
 /// The cluster that the configuration gives, if it gives one.
 pub(super) async fn given(kubernetes: &Kubernetes) -> Result<Option<GivenCluster>, String> {
-    let (access, description) = match &kubernetes.given {
-        None => return Ok(None),
-        Some(Given::InCluster) => (Access::InCluster, "The cluster that the server runs in".to_owned()),
-        Some(Given::Kubeconfig(file)) => {
-            (Access::File(file.clone()), format!("The cluster of {}", file.display()))
-        }
+    let Some(access) = access(kubernetes) else { return Ok(None) };
+    let description = match &access {
+        Access::File(file) => format!("The cluster of {}", file.display()),
+        _ => "The cluster that the server runs in".to_owned(),
     };
     let client = connect::client(&access).await.map_err(|error| error.to_string())?;
     Ok(Some(GivenCluster {

@@ -49,7 +49,7 @@ impl Inside {
         );
         let config = Config::read(&source).unwrap_or_else(|problems| panic!("{problems:?}"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let local = Arc::new(runtime(leash.path().to_owned()).await) as Arc<dyn Runtime>;
+        let local = Arc::new(runtime(leash.path().to_owned()).await);
         let parts = Parts {
             config,
             listener,

@@ -1,0 +1,190 @@
+//! `devpocket cluster`: the clusters that are kept in the database.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::Subcommand;
+use devpocket_actors::cluster::stored;
+use devpocket_actors::persistence::clusters::{self, Cluster, DeleteCluster, UpsertCluster};
+use devpocket_actors::persistence::{ClusterStatus, Hidden, RuntimeKind, new_id};
+use devpocket_actors::runtime::kubernetes::access;
+use devpocket_actors::runtime::kubernetes::connect::{self, Access, Client};
+use devpocket_actors::templates::rules;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::admin::persistence;
+use super::{Configured, runtime};
+use crate::config::Config;
+
+/// The largest kubeconfig that is read.
+const MAX_KUBECONFIG: u64 = 256 * 1024;
+
+/// What can be done with clusters.
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Keep a cluster's kubeconfig in the database, sealed with SECRET_KEY
+    ///
+    /// Asks the cluster first whether all is there that environments need. Adding a cluster of the
+    /// same name replaces its kubeconfig. A running server takes it up at its next start.
+    Add {
+        /// What to call it
+        name: String,
+        /// The kubeconfig; `-` reads it from standard input
+        #[arg(long, value_name = "FILE")]
+        kubeconfig: PathBuf,
+        /// Which of its contexts; without it, the current one
+        #[arg(long)]
+        context: Option<String>,
+        /// Where it is, for people who choose
+        #[arg(long, default_value = "default")]
+        region: String,
+        /// Environments go there when nobody says where
+        #[arg(long)]
+        default: bool,
+        /// The most environments on it
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i32).range(1..=100_000))]
+        max_environments: i32,
+        /// How to reach the database.
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// List the clusters
+    List {
+        /// How to reach the database.
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Forget a cluster; refused while anything was ever made on it
+    Remove {
+        /// Its name
+        name: String,
+        /// How to reach the database.
+        #[command(flatten)]
+        configured: Configured,
+    },
+}
+
+pub(super) async fn run(command: ClusterCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        ClusterCommand::Add { name, kubeconfig, context, region, default, max_environments, configured } => {
+            let config = configured.read()?;
+            let text = read_kubeconfig(&kubeconfig)?;
+            let wanted = Wanted { name, text, context, region, default, max_environments };
+            add(&config, wanted).await
+        }
+        ClusterCommand::List { configured } => list(&configured.read()?).await,
+        ClusterCommand::Remove { name, configured } => remove(&configured.read()?, &name).await,
+    }
+}
+
+struct Wanted {
+    name: String,
+    text: SecretString,
+    context: Option<String>,
+    region: String,
+    default: bool,
+    max_environments: i32,
+}
+
+async fn add(config: &Config, wanted: Wanted) -> anyhow::Result<ExitCode> {
+    if !rules::is_name(&wanted.name) {
+        bail!("the name must be 1 to 50 letters, digits, `-` or `_`");
+    }
+    let vault = config.vault().context("SECRET_KEY is not set: it seals the kubeconfig in the database")?;
+    // One context is kept, so that a cluster never changes with the file's current one.
+    let text = connect::single_context(&wanted.text, wanted.context.as_deref())?;
+    let client = connect::client(&Access::Kubeconfig { text: text.clone(), context: None }).await?;
+    let mut missing = 0;
+    for finding in access::report(&client, &config.kubernetes.environments).await {
+        if let Err(why) = &finding.result {
+            println!("{:<5} {:<24} {why}", if finding.needed { "FAIL" } else { "note" }, finding.subject);
+            missing += usize::from(finding.needed);
+        }
+    }
+    if missing > 0 {
+        bail!("the cluster lacks what environments need; nothing was stored");
+    }
+    let (persistence, _workers) = persistence(config)?;
+    let known = clusters::by_id_or_name(persistence.pool(), &wanted.name).await?;
+    if known.as_ref().is_some_and(|known| known.cluster.runtime != RuntimeKind::Kubernetes) {
+        bail!("{} is not a Kubernetes cluster; choose another name", wanted.name);
+    }
+    let row = UpsertCluster {
+        id: known.as_ref().map_or_else(new_id, |known| known.cluster.id.clone()),
+        name: wanted.name,
+        description: known.and_then(|known| known.cluster.description),
+        provider: "kubernetes".to_owned(),
+        region: wanted.region,
+        kubeconfig: Hidden::new(String::new()),
+        runtime: RuntimeKind::Kubernetes,
+        status: ClusterStatus::Active,
+        is_default: wanted.default,
+        node_count: 1,
+        max_environments: wanted.max_environments,
+    };
+    let row = stored::seal(&vault, row, text.expose_secret())?;
+    let Cluster { name, .. } = persistence.write(row).await?;
+    println!("{name} is stored; servers use it from their next start on");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(config: &Config) -> anyhow::Result<ExitCode> {
+    let (persistence, _workers) = persistence(config)?;
+    for row in clusters::list(persistence.pool()).await? {
+        let cluster = &row.cluster;
+        println!(
+            "{:<20} {:<10} {:<11} {:>5} environments  {}{}",
+            cluster.name,
+            cluster.runtime.as_str(),
+            cluster.status.as_str(),
+            row.active_environments,
+            cluster.region,
+            if cluster.is_default { "  (default)" } else { "" },
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn remove(config: &Config, name: &str) -> anyhow::Result<ExitCode> {
+    let (persistence, _workers) = persistence(config)?;
+    let Some(known) = clusters::by_id_or_name(persistence.pool(), name).await? else {
+        bail!("there is no cluster {name}");
+    };
+    persistence.write(DeleteCluster { id: known.cluster.id }).await?;
+    println!("{name} is forgotten");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_kubeconfig(path: &Path) -> anyhow::Result<SecretString> {
+    let mut text = String::new();
+    let reading = || format!("reading {}", path.display());
+    if path == Path::new("-") {
+        std::io::stdin().take(MAX_KUBECONFIG).read_to_string(&mut text).with_context(reading)?;
+    } else {
+        let file = std::fs::File::open(path).with_context(reading)?;
+        file.take(MAX_KUBECONFIG).read_to_string(&mut text).with_context(reading)?;
+    }
+    Ok(text.into())
+}
+
+/// The way to a cluster by its name: the given one, or one of the database.
+pub(super) async fn client_of(config: &Config, name: &str) -> anyhow::Result<Client> {
+    if name == config.kubernetes.cluster
+        && let Some(access) = runtime::access(&config.kubernetes)
+    {
+        return Ok(connect::client(&access).await?);
+    }
+    let (persistence, _workers) = persistence(config)?;
+    let Some(known) = clusters::by_id_or_name(persistence.pool(), name).await? else {
+        let names: Vec<_> =
+            clusters::list(persistence.pool()).await?.into_iter().map(|row| row.cluster.name).collect();
+        bail!("there is no cluster {name}; there are: {}", names.join(", "));
+    };
+    if known.cluster.runtime != RuntimeKind::Kubernetes {
+        bail!("{name} is this machine, not a Kubernetes cluster: doctor without --cluster looks at it");
+    }
+    let access = stored::access(config.vault().as_ref(), &known.cluster).map_err(anyhow::Error::msg)?;
+    Ok(connect::client(&access).await?)
+}
