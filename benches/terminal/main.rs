@@ -8,6 +8,9 @@
 #[path = "../../tests/common/mod.rs"]
 mod common;
 
+/// Where environments run.
+const SITE: common::site::Site = common::site::Site::Local;
+
 mod bare;
 mod figures;
 mod product;

@@ -16,8 +16,11 @@ use devpocket_actors::supervision::{ActorPath, ActorSnapshot, Kind};
 use devpocket_actors::{System, templates};
 use tokio::net::TcpListener;
 
+#[cfg(feature = "cluster-tests")]
+use crate::common::cluster::Installation;
 use crate::common::leash::Leash;
 use crate::common::server::{LOOK, Person, agent};
+use crate::common::site::{self, Site};
 use crate::common::soon;
 
 const PASSWORD: &str = "Str0ng!enough";
@@ -30,6 +33,9 @@ pub struct Inside {
     running: Option<Running>,
     #[expect(dead_code, reason = "ends what the server started when it is dropped")]
     leash: Leash,
+    #[cfg(feature = "cluster-tests")]
+    #[expect(dead_code, reason = "takes what was made on a cluster away when it is dropped")]
+    installation: Installation,
 }
 
 impl Inside {
@@ -49,16 +55,27 @@ impl Inside {
         );
         let config = Config::read(&source).unwrap_or_else(|problems| panic!("{problems:?}"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let local = Arc::new(runtime(leash.path().to_owned()).await);
-        let parts = Parts {
-            config,
-            listener,
-            pool: database.pool.clone(),
-            clusters: vec![GivenCluster::local(local)],
+        #[cfg(feature = "cluster-tests")]
+        let installation = Installation::new();
+        let cluster = match crate::SITE {
+            Site::Local => GivenCluster::local(Arc::new(runtime(leash.path().to_owned()).await)),
+            #[cfg(feature = "cluster-tests")]
+            Site::Kubernetes => on_cluster(leash.path(), &installation).await,
+            #[cfg(not(feature = "cluster-tests"))]
+            Site::Kubernetes => panic!("cluster-tests is off"),
         };
+        let clusters = vec![cluster];
+        let parts = Parts { config, listener, pool: database.pool.clone(), clusters };
         let running = Server::start(parts).await.unwrap();
         let system = running.system().clone();
-        Self { system, postgres, running: Some(running), leash }
+        Self {
+            system,
+            postgres,
+            running: Some(running),
+            leash,
+            #[cfg(feature = "cluster-tests")]
+            installation,
+        }
     }
 
     pub async fn demo(&self) -> Person {
@@ -98,6 +115,7 @@ async fn people(database: &TestDatabase) {
     let _workers = engine.start_workers();
     let persistence = Persistence::new(engine);
     templates::sync(&persistence, templates::built_in().unwrap()).await.unwrap();
+    templates::sync(&persistence, templates::load_directory(&site::templates()).unwrap()).await.unwrap();
     let hash = bcrypt::hash(PASSWORD, 4).unwrap();
     let ada = CreateUser {
         id: new_id(),
@@ -112,6 +130,27 @@ async fn people(database: &TestDatabase) {
         google_id: None,
     };
     persistence.write(ada).await.unwrap();
+}
+
+#[cfg(feature = "cluster-tests")]
+async fn on_cluster(folder: &std::path::Path, installation: &Installation) -> GivenCluster {
+    use devpocket_actors::persistence::RuntimeKind;
+    use devpocket_actors::runtime::kubernetes::connect::{self, Access};
+    use devpocket_actors::runtime::kubernetes::{KubernetesConfig, KubernetesRuntime};
+
+    let access = Access::File(crate::common::cluster::server_kubeconfig(folder).await);
+    let client = connect::client(&access).await.unwrap();
+    let config = KubernetesConfig {
+        installation: installation.0.clone(),
+        agent_image: crate::common::cluster::agent_image().to_owned(),
+        ..KubernetesConfig::default()
+    };
+    GivenCluster {
+        name: "kubernetes".to_owned(),
+        description: "The tests' cluster".to_owned(),
+        kind: RuntimeKind::Kubernetes,
+        runtime: Arc::new(KubernetesRuntime::new(client, config)),
+    }
 }
 
 async fn runtime(folder: PathBuf) -> LocalRuntime {

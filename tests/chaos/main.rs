@@ -10,6 +10,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+/// Where environments run.
+const SITE: common::site::Site = common::site::Site::Local;
+
 mod database;
 mod inside;
 mod panics;

@@ -8,6 +8,8 @@
     reason = "a helper that fails is a failed test"
 )]
 
+#[cfg(feature = "cluster-tests")]
+pub mod cluster;
 pub mod cut;
 pub mod leash;
 pub mod random;
@@ -15,6 +17,7 @@ pub mod raw;
 pub mod screen;
 pub mod server;
 pub mod shell;
+pub mod site;
 
 use std::time::Duration;
 

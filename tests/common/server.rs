@@ -1,5 +1,6 @@
 //! The real server: `devpocket dev` with a directory of its own.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -11,7 +12,11 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::PATIENCE;
+#[cfg(feature = "cluster-tests")]
+use super::cluster::{self, Installation};
 use super::leash::Leash;
+#[cfg(feature = "cluster-tests")]
+use super::site::{self, Site};
 
 /// How often something that tells nobody is looked at.
 pub const LOOK: Duration = Duration::from_millis(20);
@@ -24,6 +29,9 @@ pub struct TestServer {
     port: u16,
     // Last: it ends what the others left.
     leash: Leash,
+    /// Takes what it made on a cluster away, after the server has ended.
+    #[cfg(feature = "cluster-tests")]
+    cluster: Option<(PathBuf, Installation)>,
 }
 
 /// A person who is signed in.
@@ -44,9 +52,40 @@ impl TestServer {
     /// The same with more settings.
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
         let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let mut server = Self { child: None, settings, port: 0, leash: Leash::new() };
+        let mut server = Self {
+            child: None,
+            settings,
+            port: 0,
+            leash: Leash::new(),
+            #[cfg(feature = "cluster-tests")]
+            cluster: None,
+        };
+        #[cfg(feature = "cluster-tests")]
+        if crate::SITE == Site::Kubernetes {
+            let kubeconfig = cluster::server_kubeconfig(server.leash.path()).await;
+            server.cluster = Some((kubeconfig, Installation::new()));
+        }
         server.run().await;
         server
+    }
+
+    /// What puts its environments on a cluster, if they shall be on one.
+    fn site(&self) -> (Vec<OsString>, Vec<(&'static str, String)>) {
+        #[cfg(feature = "cluster-tests")]
+        if let Some((kubeconfig, installation)) = &self.cluster {
+            let image = cluster::agent_image();
+            let args = ["--kubeconfig".into(), kubeconfig.into(), "--agent-image".into(), image.into()];
+            let templates = ["--templates".into(), site::templates().into()];
+            let settings = [("DEVPOCKET_INSTALLATION", installation.0.clone())];
+            return (args.into_iter().chain(templates).collect(), settings.into());
+        }
+        (Vec::new(), Vec::new())
+    }
+
+    /// The name of what it makes on the cluster.
+    #[cfg(feature = "cluster-tests")]
+    pub fn installation(&self) -> &str {
+        &self.cluster.as_ref().expect("it is on a cluster").1.0
     }
 
     /// The data directory.
@@ -91,12 +130,15 @@ impl TestServer {
         let ready = self.data().join("server.json");
         let _ = fs::remove_file(&ready);
         let log = File::options().create(true).append(true).open(self.leash.path().join("log")).unwrap();
+        let (args, settings) = self.site();
         let mut command = Command::new(env!("CARGO_BIN_EXE_devpocket"));
         command
             .arg("dev")
             .arg("--data-dir")
             .arg(self.data())
             .args(["--listen", &format!("127.0.0.1:{}", self.port)])
+            .args(args)
+            .envs(settings)
             .env("RATE_LIMIT_ENABLED", "false")
             .env("DEVPOCKET_AGENT", agent())
             .envs(self.settings.iter().map(|(key, value)| (key, value)))
@@ -170,7 +212,7 @@ impl Drop for TestServer {
 impl Person {
     /// Creates an environment and waits until it runs.
     pub async fn environment(&self, name: &str) -> Environment {
-        let new = NewEnvironment { name: name.to_owned(), template_id: "ubuntu".to_owned() };
+        let new = NewEnvironment { name: name.to_owned(), template_id: crate::SITE.template().to_owned() };
         let made = self.rest.create(&new).await.unwrap();
         self.running(&made.id).await
     }

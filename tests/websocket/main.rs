@@ -10,6 +10,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+/// Where environments run.
+const SITE: common::site::Site = common::site::Site::Local;
+
 mod admission;
 mod bad_input;
 mod command_line;

@@ -8,7 +8,7 @@ mod accounts;
 mod banner;
 mod files;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -50,6 +50,9 @@ pub struct Args {
     /// Run environments without a sandbox: their programs can do whatever you can
     #[arg(long)]
     pub unsandboxed: bool,
+    /// Offer the templates of this directory too
+    #[arg(long, value_name = "DIR")]
+    pub templates: Option<PathBuf>,
     /// Run environments on the Kubernetes cluster of this file instead of on this machine
     ///
     /// The cluster's nodes need the agent's image: `make agent-image` writes it as an archive for
@@ -89,7 +92,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         ready = ready => ready?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
-    let prepared = prepare(&data, &running, &url).await;
+    let prepared = prepare(&data, &running, &url, args.templates.as_deref()).await;
     let broken = match &prepared {
         Ok(()) => tokio::select! {
             () = signals.next() => false,
@@ -165,9 +168,17 @@ async fn database(data: &DataDir) -> anyhow::Result<(Option<PrivatePostgres>, Pg
 }
 
 /// Templates, accounts, and the word that it runs.
-async fn prepare(data: &DataDir, running: &Running, url: &str) -> anyhow::Result<()> {
+async fn prepare(
+    data: &DataDir,
+    running: &Running,
+    url: &str,
+    more_templates: Option<&Path>,
+) -> anyhow::Result<()> {
     let persistence = running.system().persistence();
     templates::sync(persistence, templates::built_in()?).await?;
+    if let Some(directory) = more_templates {
+        templates::sync(persistence, templates::load_directory(directory)?).await?;
+    }
     let demo = accounts::ensure(data, running, &accounts::DEMO).await?;
     accounts::ensure(data, running, &accounts::ADMIN).await?;
     data.announce_server(url)?;
