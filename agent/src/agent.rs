@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use devpocket_protocol::agent::{AgentConfig, Phase};
+use devpocket_protocol::client::ExitReason;
 use devpocket_protocol::ring::Ring;
 use tokio::sync::Notify;
 
@@ -24,13 +25,22 @@ pub(crate) struct Agent {
     pub(crate) sessions: Sessions,
     pub(crate) log: Log,
     phase: RefCell<Phase>,
-    /// How long what runs may take to end, once the end is asked for.
-    ending: Cell<Option<Duration>>,
+    /// How the end is to be, once it is asked for.
+    ending: Cell<Option<Ending>>,
     /// The phase changed, or the end was asked for.
     pub(crate) changed: Notify,
     /// Where all reads go: they are never interrupted between the read and the copy to a ring,
     /// so one buffer serves all.
     pub(crate) scratch: RefCell<Vec<u8>>,
+}
+
+/// How everything ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ending {
+    /// How long what runs may take.
+    pub(crate) grace: Duration,
+    /// What sessions say of it.
+    pub(crate) reason: ExitReason,
 }
 
 impl Agent {
@@ -57,9 +67,9 @@ impl Agent {
     }
 
     /// Asks for the end of everything.
-    pub(crate) fn end(&self, grace: Duration) {
+    pub(crate) fn end(&self, ending: Ending) {
         if self.ending.get().is_none() {
-            self.ending.set(Some(grace));
+            self.ending.set(Some(ending));
             self.changed.notify_waiters();
         }
     }
@@ -69,11 +79,11 @@ impl Agent {
     }
 
     /// Returns when the end was asked for.
-    pub(crate) async fn ending(&self) -> Duration {
+    pub(crate) async fn ending(&self) -> Ending {
         loop {
             let changed = self.changed.notified();
-            if let Some(grace) = self.ending.get() {
-                return grace;
+            if let Some(ending) = self.ending.get() {
+                return ending;
             }
             changed.await;
         }

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use devpocket_protocol::agent::AgentConfig;
 use devpocket_protocol::agent::config::AgentUser;
+use devpocket_protocol::client::ExitReason;
 use rustix::process::{DumpableBehavior, Gid, Signal, Uid};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 use tokio::time::{sleep, timeout};
 
-use crate::agent::Agent;
+use crate::agent::{Agent, Ending};
 use crate::{commands, limits, processes, server, socket};
 
 /// How long everything may take to end after SIGTERM. Kubernetes gives 30 s in all.
@@ -102,8 +103,8 @@ async fn live(config: AgentConfig, listener: std::os::unix::net::UnixListener) -
     watch_signals(&agent).map_err(&failed)?;
     tokio::task::spawn_local(server::serve(agent.clone(), listener));
     tokio::task::spawn_local(commands::run(agent.clone()));
-    let grace = agent.ending().await;
-    end(&agent, grace).await;
+    let ending = agent.ending().await;
+    end(&agent, ending).await;
     Ok(())
 }
 
@@ -121,7 +122,8 @@ fn watch_signals(agent: &Rc<Agent>) -> io::Result<()> {
     let ended = agent.clone();
     tokio::task::spawn_local(async move {
         if terminate.recv().await.is_some() {
-            ended.end(GRACE);
+            // Nobody asked for this over the socket, so the environment is to come back.
+            ended.end(Ending { grace: GRACE, reason: ExitReason::PodGone });
         }
     });
     // The agent outlives the terminal or the server that it was started from.
@@ -134,8 +136,8 @@ fn watch_signals(agent: &Rc<Agent>) -> io::Result<()> {
 }
 
 /// Ends everything: asks, waits, insists.
-async fn end(agent: &Agent, grace: Duration) {
-    agent.sessions.close_all();
+async fn end(agent: &Agent, ending: Ending) {
+    agent.sessions.close_all(ending.reason);
     // Sessions have been asked in their own way; TERM is for services in the background.
     // Interactive shells ignore it.
     processes::signal_all(Some(Signal::TERM));
@@ -145,7 +147,7 @@ async fn end(agent: &Agent, grace: Duration) {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    if timeout(grace, all_ended).await.is_err() {
+    if timeout(ending.grace, all_ended).await.is_err() {
         agent.sessions.kill_all();
         processes::signal_all(Some(Signal::KILL));
         let _ = timeout(LAST_WORDS, agent.sessions.all_ended()).await;

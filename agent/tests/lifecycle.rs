@@ -76,6 +76,18 @@ fn the_end_is_told_and_takes_everything_with_it() {
 }
 
 #[test]
+fn an_end_that_nobody_asked_for_is_told_apart() {
+    let mut agent = Agent::start();
+    let mut s = agent.session("s1");
+    s.type_in("echo re''ady\n");
+    s.wait_for("ready\r\n");
+    let pid = rustix::process::Pid::from_child(&agent.process);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(s.exit().reason, ExitReason::PodGone);
+    assert!(agent.process.wait().unwrap().success());
+}
+
+#[test]
 fn the_socket_is_for_its_owner_and_replaces_a_dead_one() {
     let agent = Agent::start_with(|c| {
         drop(std::os::unix::net::UnixListener::bind(&c.socket).unwrap());

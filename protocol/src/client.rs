@@ -211,8 +211,11 @@ pub enum ExitReason {
     Closed,
     /// The shell could not be started.
     FailedToStart,
-    /// The environment went away under it (stopped, evicted, out of memory, node gone).
+    /// Its environment was stopped, restarted or deleted.
     EnvironmentGone,
+    /// What its environment runs in went away unasked: killed, evicted, out of memory, node
+    /// gone. The environment comes back on its volume.
+    PodGone,
 }
 
 impl Exit {

@@ -211,7 +211,7 @@ impl Environment {
             let mut missing = self.sessions.missing_from(held);
             missing.retain(|id| self.terminals.get(id).is_none());
             for id in missing {
-                self.session_ended(&id, &Exit::because(ExitReason::EnvironmentGone));
+                self.session_ended(&id, &Exit::because(ExitReason::PodGone));
             }
             for session in held {
                 if let Some(exit) = &session.exit
@@ -228,14 +228,18 @@ impl Environment {
             }
         }
         let before = self.lifecycle.status();
+        let ran = self.lifecycle.instance().map(str::to_owned);
         self.lifecycle.advance(news);
         let now = self.lifecycle.status();
         if now != before {
             let starting = !matches!(now, EnvironmentStatus::Running | EnvironmentStatus::Error);
             self.tell_terminals(|| TerminalMessage::EnvironmentStarting(starting));
         }
-        if self.lifecycle.is_gone() || now == EnvironmentStatus::Stopped {
-            self.end_all_sessions();
+        if self.lifecycle.is_ending() {
+            self.end_sessions(|_| true, ExitReason::EnvironmentGone);
+        } else if ran.as_deref().is_some_and(|ran| self.lifecycle.instance() != Some(ran)) {
+            // Those that wait for an agent get the next one.
+            self.end_sessions(Entry::is_made, ExitReason::PodGone);
         }
         if self.lifecycle.is_gone() {
             self.tell_terminals(|| TerminalMessage::Kick(Kick::EnvironmentDeleted));
@@ -389,13 +393,15 @@ impl Environment {
         Ok(())
     }
 
-    fn end_all_sessions(&mut self) {
-        let exit = Exit::because(ExitReason::EnvironmentGone);
-        self.tell_terminals(|| TerminalMessage::End(exit.clone()));
-        for entry in self.sessions.drain() {
-            self.write_end(entry.row.id, &exit);
+    fn end_sessions(&mut self, which: impl Fn(&Entry) -> bool, reason: ExitReason) {
+        let exit = Exit::because(reason);
+        for id in self.sessions.ids(which) {
+            if let Some(terminal) = self.terminals.get(&id) {
+                // One that is being restarted finds out by itself.
+                let _ = terminal.cast(TerminalMessage::End(exit.clone()));
+            }
+            self.session_ended(&id, &exit);
         }
-        self.remember_sessions();
     }
 
     /// Takes a session off the live ones: its name is free from now on.

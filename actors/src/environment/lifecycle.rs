@@ -33,6 +33,9 @@ const STARTS: RestartPolicy = RestartPolicy {
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// The pause before an environment that can't be watched is tried again.
+const WATCH_PAUSE: Duration = Duration::from_secs(2);
+
 /// How long the watch may take to tell what came of a start.
 const SETTLE: Duration = Duration::from_secs(30);
 
@@ -57,6 +60,8 @@ pub(super) enum LifecycleNews {
     Changed(Change, Result<Box<crate::persistence::environments::Environment>, WriteError>, ChangeReply),
     /// What the runtime sees.
     Observed(Observed),
+    /// Why the runtime sees nothing.
+    Unseen(String),
     /// The step of this number was taken, or failed.
     Stepped(u64, Step, Result<(), RuntimeError>),
     /// The pause of this number is over.
@@ -72,6 +77,8 @@ pub(super) struct Lifecycle {
     me: Addr<EnvironmentMessage>,
     args: EnvironmentArgs,
     observed: Option<Observed>,
+    /// Why nothing is observed, or what was observed may be old.
+    unseen: Option<String>,
     phase: Option<Phase>,
     /// Why the agent that runs can't be used.
     trouble: Option<String>,
@@ -132,16 +139,18 @@ impl Lifecycle {
                         }
                     },
                     Err(error) => {
-                        tracing::warn!(environment = %key, %error, "an environment can't be watched")
+                        tracing::warn!(environment = %key, %error, "an environment can't be watched");
+                        tell(&watcher, LifecycleNews::Unseen(error.to_string()));
                     }
                 }
-                sleep(FIRST_PAUSE).await;
+                sleep(WATCH_PAUSE).await;
             }
         });
         Self {
             me,
             args,
             observed: None,
+            unseen: None,
             phase: None,
             trouble: None,
             shown,
@@ -168,6 +177,16 @@ impl Lifecycle {
     /// Whether it was deleted, and its row says so.
     pub(super) fn is_gone(&self) -> bool {
         self.gone
+    }
+
+    /// Whether what runs is to end, so that its sessions end with it.
+    pub(super) fn is_ending(&self) -> bool {
+        self.desired() != DesiredState::Running || self.situation(|now| now.is_to_be_replaced())
+    }
+
+    /// The instance that runs, if one does.
+    pub(super) fn instance(&self) -> Option<&str> {
+        self.instance.as_ref().map(|instance| instance.id.as_str())
     }
 
     /// Whether nothing is under way.
@@ -209,6 +228,7 @@ impl Lifecycle {
         judge(&Situation {
             desired: row.desired_state,
             observed: self.observed.as_ref(),
+            unseen: self.unseen.as_deref(),
             phase: self.phase.as_ref(),
             replaces: row.replaces_instance.as_deref(),
             trouble: self.trouble.as_deref(),
@@ -261,7 +281,11 @@ impl Lifecycle {
     pub(super) fn advance(&mut self, news: LifecycleNews) {
         match news {
             LifecycleNews::Changed(change, result, reply) => self.changed(change, result, reply),
-            LifecycleNews::Observed(observed) => self.observed(observed),
+            LifecycleNews::Observed(observed) => {
+                self.unseen = None;
+                self.observed(observed);
+            }
+            LifecycleNews::Unseen(reason) => self.unseen = Some(reason),
             LifecycleNews::Stepped(number, step, result) if number == self.number => {
                 self.stepped(step, result)
             }

@@ -12,6 +12,8 @@ pub(super) struct Situation<'a> {
     pub desired: DesiredState,
     /// What the runtime sees; `None` until it was asked.
     pub observed: Option<&'a Observed>,
+    /// Why the runtime can't be asked, if it can't.
+    pub unseen: Option<&'a str>,
     /// What the agent tells; `None` until it was asked.
     pub phase: Option<&'a Phase>,
     /// The instance that a restart is to end.
@@ -59,7 +61,7 @@ impl Situation<'_> {
     /// The status to show, and why.
     pub(super) fn status(&self) -> (EnvironmentStatus, Option<String>) {
         use EnvironmentStatus as S;
-        let Some(observed) = self.observed else { return (self.shown, None) };
+        let Some(observed) = self.observed else { return (self.shown, self.unseen.map(str::to_owned)) };
         let status = match (self.desired, observed) {
             // Shown as stopping until it is gone; the actor marks it terminated then.
             (DesiredState::Terminated, _) => S::Stopping,
@@ -103,6 +105,7 @@ mod tests {
         Situation {
             desired,
             observed: Some(observed),
+            unseen: None,
             phase: None,
             replaces: None,
             trouble: None,

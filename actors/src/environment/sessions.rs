@@ -59,6 +59,10 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    pub(super) fn is_made(&self) -> bool {
+        self.made.load(Ordering::Relaxed)
+    }
+
     pub(super) fn size(&self) -> Size {
         let side = |n: i32| u16::try_from(n).unwrap_or(0);
         Size::new(side(self.row.cols), side(self.row.rows)).unwrap_or_default()
@@ -95,8 +99,8 @@ impl Sessions {
         self.0.remove(id)
     }
 
-    pub(super) fn drain(&mut self) -> Vec<Entry> {
-        self.0.drain().map(|(_, entry)| entry).collect()
+    pub(super) fn ids(&self, which: impl Fn(&Entry) -> bool) -> Vec<String> {
+        self.0.iter().filter(|(_, entry)| which(entry)).map(|(id, _)| id.clone()).collect()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -111,7 +115,7 @@ impl Sessions {
 
     /// Sessions that were made in an agent and that the running agent does not have.
     pub(super) fn missing_from(&self, agent: &[SessionInfo]) -> Vec<String> {
-        let made = |entry: &&Entry| entry.made.load(Ordering::Relaxed);
+        let made = |entry: &&Entry| entry.is_made();
         let known = |entry: &&Entry| !agent.iter().any(|session| session.id == entry.row.session_id);
         self.0.values().filter(made).filter(known).map(|entry| entry.row.session_id.clone()).collect()
     }

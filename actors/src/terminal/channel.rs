@@ -100,7 +100,7 @@ pub(super) async fn run(hub: Arc<Hub>, connector: Connector, on_end: impl Fn(&Ex
             }
             Some(Broken::Refused(refusal)) => {
                 let exit = Exit::because(match refusal.code {
-                    RefusalCode::NoSuchSession => ExitReason::EnvironmentGone,
+                    RefusalCode::NoSuchSession => ExitReason::PodGone,
                     _ => ExitReason::FailedToStart,
                 });
                 tracing::info!(

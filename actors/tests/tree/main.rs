@@ -115,7 +115,7 @@ async fn a_killed_environment_comes_back_by_itself() {
     let environment = place.create("dev").await;
     let mut terminal = place.attach(&environment, &main_session()).await;
     place.kill_agent(&environment);
-    assert_eq!(terminal.exit().await.reason, ExitReason::EnvironmentGone);
+    assert_eq!(terminal.exit().await.reason, ExitReason::PodGone);
     let mut terminal = place.attach(&environment, &main_session()).await;
     terminal.type_in("echo back-$((5+5))\n").await;
     terminal.read_until("back-10").await;

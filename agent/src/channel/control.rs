@@ -7,12 +7,13 @@ use devpocket_protocol::agent::frame::encode_output;
 use devpocket_protocol::agent::{
     AgentFrame, ControlEvent, ControlRequest, Phase, ServerFrame, VERSION as PROTOCOL, Welcome,
 };
+use devpocket_protocol::client::ExitReason;
 use devpocket_protocol::{Size, ring::OutOfRange};
 
 use super::wire::Wire;
 use super::{End, malformed};
 use crate::VERSION;
-use crate::agent::Agent;
+use crate::agent::{Agent, Ending};
 use crate::usage::usage;
 
 /// How many bytes of the install log one OUTPUT carries at most.
@@ -88,7 +89,8 @@ fn answer(agent: &Agent, wire: &mut Wire, request: ControlRequest) {
         ControlRequest::CloseSession { id } => agent.sessions.close(&id).map(|()| None),
         ControlRequest::ForgetSession { id } => agent.sessions.forget(&id).map(|()| None),
         ControlRequest::Shutdown { grace_ms } => {
-            agent.end(Duration::from_millis(grace_ms).min(LONGEST_GRACE));
+            let grace = Duration::from_millis(grace_ms).min(LONGEST_GRACE);
+            agent.end(Ending { grace, reason: ExitReason::EnvironmentGone });
             Ok(None)
         }
         // The caller's.

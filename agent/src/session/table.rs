@@ -92,8 +92,8 @@ impl Sessions {
     }
 
     /// Asks all sessions to end because the environment does.
-    pub(crate) fn close_all(&self) {
-        self.live().for_each(|session| session.close(ExitReason::EnvironmentGone));
+    pub(crate) fn close_all(&self, reason: ExitReason) {
+        self.live().for_each(|session| session.close(reason));
     }
 
     /// Ends all sessions without asking.

@@ -86,6 +86,9 @@ fn tell_end(exit: &Exit, piped: bool) -> u8 {
         (ExitReason::EnvironmentGone, ..) => {
             ("the environment stopped, and the session with it".to_owned(), 1)
         }
+        (ExitReason::PodGone, ..) => {
+            ("what the environment ran in went away; it starts again, connect anew".to_owned(), 1)
+        }
     };
     if !piped || code != 0 {
         eprintln!("\r\n[{text}]");
