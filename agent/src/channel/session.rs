@@ -100,8 +100,12 @@ pub(super) async fn run(agent: &Rc<Agent>, wire: &mut Wire, open: &OpenSession) 
         let reads = channel.take_frames(wire)?;
         if wire.is_idle() {
             channel.write_next(wire);
-            if wire.is_idle() && channel.done && ended.is_none() {
-                ended = Some(Instant::now() + LINGER);
+            if wire.is_idle() && channel.done {
+                if wire.is_half_closed() {
+                    // Nobody can ask for anything any more.
+                    return Ok(());
+                }
+                ended.get_or_insert_with(|| Instant::now() + LINGER);
             }
         }
         tokio::select! {

@@ -76,6 +76,11 @@ impl Wire {
         self.written == self.out.len()
     }
 
+    /// Whether the other side says nothing any more.
+    pub(super) fn is_half_closed(&self) -> bool {
+        self.half_closed
+    }
+
     /// Reads or writes once, whichever can be done first. Safe to drop at any time.
     pub(super) async fn turn(&mut self, may_read: bool) -> Result<(), End> {
         let (mut reader, mut writer) = self.stream.split();
