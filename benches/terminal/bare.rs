@@ -1,14 +1,15 @@
 //! The peer: a WebSocket task in front of a PTY and nothing else, in a process of its own.
 
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -16,6 +17,7 @@ use tokio_tungstenite::{WebSocketStream, accept_async_with_config, client_async_
 
 use crate::figures::percentile;
 use crate::product::{BULK, ECHO};
+use crate::relay::{self, Relay};
 
 type Ws = WebSocketStream<TcpStream>;
 
@@ -23,98 +25,145 @@ fn config() -> WebSocketConfig {
     WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0)
 }
 
-/// The peer's server: a program in a PTY for each connection.
-pub async fn serve(port: u16) {
+/// The peer's server: a program in a PTY for each connection, its own or a relay's.
+pub async fn serve(port: u16, relay: Option<PathBuf>) {
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     loop {
         let (tcp, _) = listener.accept().await.unwrap();
         tcp.set_nodelay(true).unwrap();
-        tokio::spawn(connection(tcp));
+        let relay = relay.clone();
+        tokio::spawn(async move { connection(tcp, relay).await });
     }
 }
 
-async fn connection(tcp: TcpStream) {
+async fn connection(tcp: TcpStream, relay: Option<PathBuf>) {
     // Whoever only looks whether somebody listens makes no handshake.
     let Ok(mut ws) = accept_async_with_config(tcp, Some(config())).await else { return };
     let Some(Ok(Message::Text(program))) = ws.next().await else { return };
-    let (pty, mut child) = spawn(program.as_str());
-    let pty = Arc::new(pty);
     let (mut sink, mut stream) = ws.split();
-    let writing = {
-        let pty = Arc::clone(&pty);
-        async move {
+    let mut buffer = vec![0; 64 * 1024];
+    if let Some(relay) = relay {
+        let (mut reader, mut writer) = relay::open(&relay, program.as_str()).await.into_split();
+        let writing = async {
             while let Some(Ok(Message::Binary(data))) = stream.next().await {
-                let mut done = 0;
-                while done < data.len() {
-                    let mut ready = pty.writable().await.unwrap();
-                    if let Ok(Ok(n)) =
-                        ready.try_io(|fd| rustix::io::write(fd, &data[done..]).map_err(Into::into))
-                    {
-                        done += n;
-                    }
+                writer.write_all(&data).await.unwrap();
+            }
+        };
+        let reading = async {
+            while let Ok(n @ 1..) = reader.read(&mut buffer).await {
+                if sink.send(Message::Binary(Bytes::copy_from_slice(&buffer[..n]))).await.is_err() {
+                    return;
                 }
             }
+        };
+        tokio::select! { () = writing => {}, () = reading => {} }
+        return;
+    }
+    let pty = Pty::spawn(program.as_str());
+    let writing = async {
+        while let Some(Ok(Message::Binary(data))) = stream.next().await {
+            pty.write(&data).await;
         }
     };
     let reading = async {
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            let Ok(mut ready) = pty.readable().await else { return };
-            let mut n = 0;
-            // As much as there is: a PTY gives at most a page at a time.
-            while n < buffer.len() {
-                match ready.try_io(|fd| rustix::io::read(fd, &mut buffer[n..]).map_err(Into::into)) {
-                    Ok(Ok(0) | Err(_)) => return,
-                    Ok(Ok(more)) => n += more,
-                    Err(_) => break,
-                }
-            }
-            if n > 0 && sink.send(Message::Binary(Bytes::copy_from_slice(&buffer[..n]))).await.is_err() {
+        while let n @ 1.. = pty.read(&mut buffer).await {
+            if sink.send(Message::Binary(Bytes::copy_from_slice(&buffer[..n]))).await.is_err() {
                 return;
             }
         }
     };
     tokio::select! { () = writing => {}, () = reading => {} }
-    let _ = child.kill();
-    let _ = child.wait();
 }
 
-fn spawn(program: &str) -> (AsyncFd<OwnedFd>, Child) {
-    let pty = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&pty).unwrap();
-    unlockpt(&pty).unwrap();
-    let name = ptsname(&pty, Vec::new()).unwrap().into_string().unwrap();
-    let open = || std::fs::File::options().read(true).write(true).open(&name).unwrap();
-    let child = Command::new("/bin/sh")
-        .args(["-c", program])
-        .stdin(Stdio::from(open()))
-        .stdout(Stdio::from(open()))
-        .stderr(Stdio::from(open()))
-        .spawn()
-        .unwrap();
-    rustix::io::ioctl_fionbio(&pty, true).unwrap();
-    #[expect(deprecated, reason = "its successor is unsafe; this descriptor stays with its owner")]
-    let pty = AsyncFd::new(pty).unwrap();
-    (pty, child)
+/// A program in a PTY; it ends when this is dropped.
+pub struct Pty {
+    fd: AsyncFd<OwnedFd>,
+    child: Child,
+}
+
+impl Pty {
+    pub fn spawn(program: &str) -> Self {
+        let pty = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&pty).unwrap();
+        unlockpt(&pty).unwrap();
+        let name = ptsname(&pty, Vec::new()).unwrap().into_string().unwrap();
+        let open = || std::fs::File::options().read(true).write(true).open(&name).unwrap();
+        let child = Command::new("/bin/sh")
+            .args(["-c", program])
+            .stdin(Stdio::from(open()))
+            .stdout(Stdio::from(open()))
+            .stderr(Stdio::from(open()))
+            .spawn()
+            .unwrap();
+        rustix::io::ioctl_fionbio(&pty, true).unwrap();
+        #[expect(deprecated, reason = "its successor is unsafe; this descriptor stays with its owner")]
+        let fd = AsyncFd::new(pty).unwrap();
+        Self { fd, child }
+    }
+
+    pub async fn write(&self, data: &[u8]) {
+        let mut done = 0;
+        while done < data.len() {
+            let mut ready = self.fd.writable().await.unwrap();
+            if let Ok(Ok(n)) = ready.try_io(|fd| rustix::io::write(fd, &data[done..]).map_err(Into::into)) {
+                done += n;
+            }
+        }
+    }
+
+    /// As much as there is: a PTY gives at most a page at a time. 0 at the end.
+    pub async fn read(&self, buffer: &mut [u8]) -> usize {
+        let mut n = 0;
+        while n == 0 {
+            let Ok(mut ready) = self.fd.readable().await else { return 0 };
+            while n < buffer.len() {
+                match ready.try_io(|fd| rustix::io::read(fd, &mut buffer[n..]).map_err(Into::into)) {
+                    Ok(Ok(0) | Err(_)) => return n,
+                    Ok(Ok(more)) => n += more,
+                    Err(_) => break,
+                }
+            }
+        }
+        n
+    }
+}
+
+impl Drop for Pty {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// The peer's process.
 pub struct Bare {
     child: Child,
     port: u16,
+    _relay: Option<Relay>,
 }
 
 impl Bare {
+    /// The server alone.
     pub async fn start() -> Self {
+        Self::with(None).await
+    }
+
+    /// The server with its PTYs in another process.
+    pub async fn relayed() -> Self {
+        Self::with(Some(Relay::start().await)).await
+    }
+
+    async fn with(relay: Option<Relay>) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["bare-server", &port.to_string()])
+            .args(relay.iter().map(|relay| &relay.socket))
             .spawn()
             .unwrap();
         while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        Self { child, port }
+        Self { child, port, _relay: relay }
     }
 
     async fn open(&self, program: &str) -> Ws {

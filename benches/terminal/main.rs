@@ -14,18 +14,28 @@ const SITE: common::site::Site = common::site::Site::Local;
 mod bare;
 mod figures;
 mod product;
+mod relay;
 
 use self::figures::{Table, median};
 use self::product::Product;
 
-#[tokio::main]
-async fn main() {
+fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [word, port] = arguments.as_slice()
-        && word == "bare-server"
-    {
-        return bare::serve(port.parse().unwrap()).await;
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let ["relay", socket] = words[..] {
+        return relay::serve(socket.as_ref());
     }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        match words[..] {
+            ["bare-server", port] => bare::serve(port.parse().unwrap(), None).await,
+            ["bare-server", port, relay] => bare::serve(port.parse().unwrap(), Some(relay.into())).await,
+            _ => measure(&arguments).await,
+        }
+    });
+}
+
+async fn measure(arguments: &[String]) {
     let quick = arguments.iter().any(|argument| argument == "quick");
     let parts = ["echo", "bulk", "attach", "memory", "start"];
     let named: Vec<&str> =
@@ -37,17 +47,25 @@ async fn main() {
     if runs("echo") || runs("bulk") || runs("attach") {
         let mut product = Product::start().await;
         let bare = bare::Bare::start().await;
+        let floor = bare::Bare::relayed().await;
         if runs("echo") {
             for sessions in [1, 100] {
                 let keys = if quick { 200 } else { 400 };
-                let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+                let (mut ours, mut theirs, mut least) = (Vec::new(), Vec::new(), Vec::new());
                 for _ in 0..rounds {
                     theirs.push(bare.echo(sessions, keys).await);
+                    least.push(floor.echo(sessions, keys).await);
                     ours.push(product.echo(sessions, keys).await);
                 }
-                let name = |q: &str| format!("echo {q}, {sessions} sessions (us)");
-                table.compare(&name("p50"), &p(&ours, 0), &p(&theirs, 0));
-                table.compare(&name("p99"), &p(&ours, 1), &p(&theirs, 1));
+                for (q, which) in [("p50", 0), ("p99", 1)] {
+                    let name = format!("echo {q}, {sessions} sessions (us)");
+                    table.compare(&name, &p(&ours, which), &p(&theirs, which));
+                    table.compare(
+                        &format!("{name}: PTYs in a process of their own, nothing else"),
+                        &p(&least, which),
+                        &p(&theirs, which),
+                    );
+                }
             }
         }
         if runs("bulk") {
