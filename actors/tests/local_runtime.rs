@@ -236,7 +236,7 @@ async fn another_server_finds_it_again() {
     let later = again();
     assert_eq!(
         *later.watch(&spec.key).await.unwrap().borrow(),
-        Observed::Running { instance: instance.clone() }
+        Observed::Running { instance: instance.clone(), after: None }
     );
     assert_eq!(start(&later, &spec).await, instance);
     // A server that was killed before it could note what it had started.
@@ -285,7 +285,7 @@ async fn a_killed_server_leaves_its_environments() {
     let running = wait_for(&mut seen, |seen| matches!(seen, Observed::Running { .. })).await;
     shell(&place.runtime, &key, "echo before >~/file").await;
     drop(server);
-    let Observed::Running { instance } = running else { unreachable!() };
+    let Observed::Running { instance, .. } = running else { unreachable!() };
     assert_eq!(start(&place.runtime, &spec).await, instance);
     assert_eq!(shell(&place.runtime, &key, "cat ~/file").await, "before");
 }

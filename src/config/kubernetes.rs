@@ -55,6 +55,7 @@ pub(super) fn read(read: &mut Reader<'_>, plans: Plans) -> Kubernetes {
             agent_image: read.text("AGENT_IMAGE", &defaults.agent_image),
             storage_class: read.optional_text("KUBERNETES_STORAGE_CLASS"),
             plans,
+            ..defaults
         },
     }
 }

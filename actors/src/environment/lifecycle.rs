@@ -365,8 +365,11 @@ impl Lifecycle {
 
     fn observed(&mut self, observed: Observed) {
         match &observed {
-            Observed::Running { instance } => {
+            Observed::Running { instance, after } => {
                 if !self.is_current(instance) {
+                    if let Some(why) = after {
+                        tracing::warn!(environment = self.id(), why, "an environment was started again");
+                    }
                     self.phase = None;
                     self.trouble = None;
                     self.instance = Some(self.meet(instance.clone()));

@@ -53,7 +53,7 @@ impl Situation<'_> {
     /// Whether the instance that runs is the one that a restart is to end.
     pub(super) fn is_to_be_replaced(&self) -> bool {
         match self.observed {
-            Some(Observed::Running { instance }) => self.replaces == Some(instance.as_str()),
+            Some(Observed::Running { instance, .. }) => self.replaces == Some(instance.as_str()),
             _ => false,
         }
     }
@@ -70,18 +70,28 @@ impl Situation<'_> {
             (DesiredState::Stopped, _) => S::Stopping,
             (DesiredState::Running, Observed::Failed(reason)) => return (S::Error, Some(reason.clone())),
             (DesiredState::Running, _) if self.is_to_be_replaced() => S::Restarting,
-            (DesiredState::Running, Observed::Running { .. }) => match self.phase {
-                _ if self.trouble.is_some() => return (S::Error, self.trouble.map(str::to_owned)),
-                Some(Phase::Installing) => S::Installing,
-                Some(Phase::Configuring) => S::Configuring,
-                Some(Phase::Ready { .. }) => S::Running,
-                // It runs and its agent has not spoken yet: after a restart of the server it
-                // is still what it was.
-                None if self.shown == S::Running => S::Running,
-                None => S::Provisioning,
-            },
+            (DesiredState::Running, Observed::Running { after, .. }) => {
+                let status = match self.phase {
+                    _ if self.trouble.is_some() => return (S::Error, self.trouble.map(str::to_owned)),
+                    Some(Phase::Installing) => S::Installing,
+                    Some(Phase::Configuring) => S::Configuring,
+                    Some(Phase::Ready { .. }) => S::Running,
+                    // It runs and its agent has not spoken yet: after a restart of the server it
+                    // is still what it was.
+                    None if self.shown == S::Running => S::Running,
+                    None if self.shown == S::Restarting => S::Restarting,
+                    None => S::Provisioning,
+                };
+                // Told for as long as this instance runs: whoever looks the next morning finds
+                // out as well why their programs are gone.
+                return (status, after.clone());
+            }
             (DesiredState::Running, Observed::Starting(reason)) => {
-                let status = if self.shown == S::Restarting { S::Restarting } else { S::Provisioning };
+                let status = match self.shown {
+                    // It ran, or was about to, and comes back by itself.
+                    S::Restarting | S::Running | S::Installing | S::Configuring => S::Restarting,
+                    _ => S::Provisioning,
+                };
                 return (status, reason.clone());
             }
             (DesiredState::Running, Observed::Absent) => match self.shown {
@@ -115,7 +125,7 @@ mod tests {
     }
 
     fn running() -> Observed {
-        Observed::Running { instance: "i".into() }
+        Observed::Running { instance: "i".into(), after: None }
     }
 
     #[test]
@@ -148,7 +158,7 @@ mod tests {
             Situation { replaces: Some("i"), ..situation(DesiredState::Running, &up, S::Restarting) };
         assert_eq!(restart.next_step(), Some(Step::Stop));
         assert_eq!(restart.status().0, S::Restarting);
-        let next = Observed::Running { instance: "j".into() };
+        let next = Observed::Running { instance: "j".into(), after: None };
         let done = Situation { observed: Some(&next), ..restart };
         assert_eq!(done.next_step(), None);
     }
@@ -178,6 +188,19 @@ mod tests {
     fn a_restarted_server_does_not_make_a_running_environment_flicker() {
         let up = running();
         assert_eq!(situation(DesiredState::Running, &up, S::Running).status().0, S::Running);
+    }
+
+    #[test]
+    fn what_was_killed_and_came_back_says_why() {
+        let why = || Some("It used too much memory.".to_owned());
+        let starting = Observed::Starting(why());
+        let now = situation(DesiredState::Running, &starting, S::Running);
+        assert_eq!(now.status(), (S::Restarting, why()));
+        let up = Observed::Running { instance: "j".into(), after: why() };
+        let mut now = situation(DesiredState::Running, &up, S::Restarting);
+        assert_eq!(now.status(), (S::Restarting, why()));
+        now.phase = Some(&Phase::Ready { failed_commands: 0 });
+        assert_eq!(now.status(), (S::Running, why()));
     }
 
     #[test]

@@ -120,6 +120,8 @@ pub enum Observed {
     Running {
         /// Names this start of the environment.
         instance: String,
+        /// Why the instance before ended, if that was not asked for and the runtime knows.
+        after: Option<String>,
     },
     /// It does not run and won't by waiting; the text says why and what to do.
     Failed(String),

@@ -126,7 +126,7 @@ pub async fn start(runtime: &dyn Runtime, spec: &EnvironmentSpec) -> String {
     runtime.ensure(spec).await.expect("the environment is started");
     let mut seen = runtime.watch(&spec.key).await.expect("it can be watched");
     match wait_for(&mut seen, |seen| matches!(seen, Observed::Running { .. })).await {
-        Observed::Running { instance } => instance,
+        Observed::Running { instance, .. } => instance,
         other => panic!("{other:?}"),
     }
 }

@@ -7,12 +7,13 @@
 //!
 //! * [`connect`]: from a kubeconfig to a client; `error`: what a person reads when it fails.
 //! * `names`: namespaces, names and labels; `objects`: what is applied; `lifecycle`: ensure,
-//!   stop, delete, inventory.
+//!   stop, delete, inventory; `namespaces`: which ones are known to be in order.
 //! * `watch`: the cluster's one watch; `judge`: what a pod's state means.
 //! * `exec`: channels to agents; `forward`, `logs`, `stats`: the rest of [`Runtime`].
 //! * [`access`]: what is missing in a cluster, for `devpocket doctor`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use kube::Client;
@@ -32,6 +33,7 @@ mod judge;
 mod lifecycle;
 mod logs;
 mod names;
+mod namespaces;
 mod objects;
 mod stats;
 mod watch;
@@ -48,6 +50,9 @@ pub struct KubernetesConfig {
     pub storage_class: Option<String>,
     /// What users may use, by plan.
     pub plans: Plans,
+    /// How long an environment may wait for a machine with room before that counts as failed;
+    /// [`SCHEDULING_PATIENCE`] suits people.
+    pub scheduling_patience: Duration,
 }
 
 impl Default for KubernetesConfig {
@@ -58,9 +63,13 @@ impl Default for KubernetesConfig {
             agent_image: "devpocket-agent:dev".to_owned(),
             storage_class: None,
             plans: Plans::default(),
+            scheduling_patience: SCHEDULING_PATIENCE,
         }
     }
 }
+
+/// How long a person is told to wait for room before they are told that there is none.
+pub const SCHEDULING_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs environments on one cluster. Cheap to clone.
 #[derive(Clone)]
@@ -72,6 +81,7 @@ struct Inner {
     client: Client,
     config: KubernetesConfig,
     seen: watch::Seen,
+    namespaces: namespaces::Namespaces,
     samples: stats::Samples,
 }
 
@@ -79,8 +89,13 @@ impl KubernetesRuntime {
     /// A runtime over a cluster. Nothing is asked of the cluster until it is used.
     #[must_use]
     pub fn new(client: Client, config: KubernetesConfig) -> Self {
-        let inner =
-            Inner { client, config, seen: watch::Seen::default(), samples: stats::Samples::default() };
+        let inner = Inner {
+            client,
+            seen: watch::Seen::new(&config),
+            config,
+            namespaces: namespaces::Namespaces::default(),
+            samples: stats::Samples::default(),
+        };
         Self { inner: Arc::new(inner) }
     }
 }

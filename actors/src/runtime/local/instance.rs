@@ -47,7 +47,7 @@ pub(super) async fn observe(layout: &Layout) -> Observed {
         };
     };
     match connect(layout, &agent).await {
-        Ok(_) => Observed::Running { instance: agent.name() },
+        Ok(_) => Observed::Running { instance: agent.name(), after: None },
         Err(_) if !agent.is_alive() => Observed::Absent,
         Err(_) => Observed::Starting(Some("the agent does not answer yet".to_owned())),
     }

@@ -1,1 +1,0 @@
-//! What a pod's state means: a pure function.

@@ -1,0 +1,195 @@
+//! Making an environment run: everything is applied, in an order in which each object finds what
+//! it needs.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use kube::core::Resource;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::sleep;
+
+use super::super::error::explain;
+use super::super::{Inner, judge, names, objects};
+use super::{code, namespaced, release};
+use crate::environment::parse_bytes;
+use crate::runtime::{EnvironmentSpec, RuntimeError};
+
+/// How often an object is applied again when somebody else changed it at the same moment, or a
+/// new quota is not counted yet; and the pause before.
+const ATTEMPTS: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(50);
+
+const DOING: &str = "Starting";
+
+/// Applies all of it. Its pod comes, or the watch tells why not.
+pub(in super::super) async fn ensure(inner: &Inner, spec: &EnvironmentSpec) -> Result<(), RuntimeError> {
+    let namespace = names::namespace(&inner.config, &spec.key);
+    let in_use = inner.namespaces.use_it(&namespace).await;
+    let _in_use = if inner.namespaces.is_applied(&namespace, spec.plan) {
+        in_use
+    } else {
+        drop(in_use);
+        let alone = inner.namespaces.change_it(&namespace).await;
+        if !inner.namespaces.is_applied(&namespace, spec.plan) {
+            apply_namespace(inner, spec, &namespace).await?;
+            inner.namespaces.applied(&namespace, spec.plan);
+        }
+        alone.downgrade()
+    };
+    let applied = apply_environment(inner, spec, &namespace).await;
+    if applied.is_err() {
+        // It may be that it is not as it is believed to be: looked at again next time.
+        inner.namespaces.forget(&namespace);
+    }
+    applied?;
+    if let Some(uid) = inner.seen.replace_failed(&spec.key) {
+        // What failed for good does not mend itself; the next pod follows the specification as
+        // it is now.
+        let pods = namespaced::<Pod>(&inner.client, &namespace);
+        release(&pods, &names::pod(&spec.key), uid).await;
+    }
+    inner.seen.expect(&spec.key);
+    Ok(())
+}
+
+async fn apply_namespace(
+    inner: &Inner,
+    spec: &EnvironmentSpec,
+    name: &str,
+) -> Result<(), RuntimeError> {
+    let (config, user) = (&inner.config, spec.key.user_id.as_str());
+    let api = Api::<Namespace>::all(inner.client.clone());
+    let found = api.get_metadata_opt(name).await.map_err(|error| explain(DOING, &error))?;
+    if let Some(found) = found {
+        if !names::is_ours(config, found.metadata.labels.as_ref()) {
+            return Err(RuntimeError::Rejected(format!(
+                "The namespace {name} belongs to somebody else: it lacks the label {}={}. The operator has to \
+                 remove it, or to give this installation another name.",
+                names::INSTALLATION,
+                config.installation
+            )));
+        }
+        if found.metadata.deletion_timestamp.is_some() {
+            return Err(cleaning_up());
+        }
+    }
+    let params = PatchParams::apply(names::FIELD_MANAGER).force();
+    api.patch(name, &params, &Patch::Apply(objects::namespace(config, user, name)))
+        .await
+        .map_err(|error| explain(DOING, &error))?;
+    let allowance = config.plans.of(spec.plan);
+    let quota = objects::resource_quota(config, user, name, allowance);
+    let limits = objects::limit_range(config, user, name, allowance);
+    let policy = objects::network_policy(config, user, name);
+    tokio::try_join!(
+        apply(inner, name, &quota),
+        apply(inner, name, &limits),
+        apply(inner, name, &policy),
+    )?;
+    Ok(())
+}
+
+async fn apply_environment(
+    inner: &Inner,
+    spec: &EnvironmentSpec,
+    namespace: &str,
+) -> Result<(), RuntimeError> {
+    let config = &inner.config;
+    let secret = objects::config_secret(config, spec)?;
+    let service = objects::service(config, spec);
+    tokio::try_join!(apply(inner, namespace, &secret), apply(inner, namespace, &service))?;
+    // Counted by the quota, so after what is not: a new quota takes a moment to count.
+    apply_claim(inner, spec, namespace).await?;
+    let now = jiff::Timestamp::now().as_millisecond();
+    apply(inner, namespace, &objects::stateful_set(config, spec, now)).await
+}
+
+/// Applies the volume claim. One that exists keeps its class, is never made smaller, and grows
+/// where its class lets it.
+async fn apply_claim(inner: &Inner, spec: &EnvironmentSpec, namespace: &str) -> Result<(), RuntimeError> {
+    let config = &inner.config;
+    let wanted = spec.resources.storage_bytes;
+    let of = |size: Quantity, class| objects::claim(config, spec, size, class);
+    let claim = of(Quantity(wanted.to_string()), config.storage_class.clone());
+    let Err(error) = apply(inner, namespace, &claim).await else { return Ok(()) };
+    let api = namespaced::<PersistentVolumeClaim>(&inner.client, namespace);
+    let found = api.get_opt(&names::object(&spec.key)).await.map_err(|error| explain(DOING, &error))?;
+    let Some(found) = found.and_then(|found| found.spec) else { return Err(error) };
+    let has = found.resources.and_then(|resources| resources.requests?.remove("storage"));
+    let Some(has) = has else { return Err(error) };
+    let grows = parse_bytes("storage", &has.0).is_ok_and(|has| wanted > has);
+    if grows {
+        let larger = of(Quantity(wanted.to_string()), found.storage_class_name.clone());
+        if apply(inner, namespace, &larger).await.is_ok() {
+            return Ok(());
+        }
+        tracing::warn!(environment = %spec.key, from = has.0, to = wanted, "a volume can't be made larger");
+    }
+    apply(inner, namespace, &of(has, found.storage_class_name)).await
+}
+
+/// Applies one object of a namespace.
+async fn apply<K>(inner: &Inner, namespace: &str, object: &K) -> Result<(), RuntimeError>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Serialize
+        + Debug,
+{
+    let api = namespaced::<K>(&inner.client, namespace);
+    let name = object.meta().name.as_deref().unwrap_or_default();
+    let params = PatchParams::apply(names::FIELD_MANAGER).force();
+    let mut attempt = 1;
+    loop {
+        // The answer is the whole object, which is of no use here: its metadata will do.
+        let Err(error) = api.patch_metadata(name, &params, &Patch::Apply(object)).await else { return Ok(()) };
+        if attempt == ATTEMPTS || !is_fleeting(&error) {
+            return Err(refused(&error));
+        }
+        sleep(PAUSE * 2u32.pow(attempt)).await;
+        attempt += 1;
+    }
+}
+
+/// Whether applying it again in a moment will do: two made it at once, or a quota that was just
+/// made is not counted yet.
+fn is_fleeting(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => {
+            status.code == 409 || (status.code == 403 && status.message.contains("status unknown for quota"))
+        }
+        _ => false,
+    }
+}
+
+/// What a person reads when an object is refused.
+fn refused(error: &kube::Error) -> RuntimeError {
+    if let (Some(403 | 404 | 409), kube::Error::Api(status)) = (code(error), error) {
+        let message = &status.message;
+        if message.contains("being terminated") || message.contains("namespaces \"") {
+            return cleaning_up();
+        }
+        if let Some(text) = judge::quota_used_up(message) {
+            return RuntimeError::Rejected(text);
+        }
+        if message.contains("usage per PersistentVolumeClaim") {
+            return RuntimeError::Rejected(
+                "It asks for a larger volume than the plan allows. Choose less storage, then start it again.".to_owned(),
+            );
+        }
+    }
+    explain(DOING, error)
+}
+
+fn cleaning_up() -> RuntimeError {
+    RuntimeError::Unavailable(
+        "The cluster is still cleaning up after the environments before. It starts as soon as that is done.".to_owned(),
+    )
+}
