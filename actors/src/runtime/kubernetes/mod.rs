@@ -24,15 +24,18 @@ use super::{
 use crate::plans::Plans;
 
 pub mod access;
+mod certificate;
 pub mod connect;
 mod error;
 mod exec;
 mod forward;
 mod judge;
+mod kubeconfig;
 mod lifecycle;
 mod logs;
 mod names;
 mod objects;
+mod socket;
 mod stats;
 mod watch;
 
