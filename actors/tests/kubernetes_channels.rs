@@ -63,7 +63,7 @@ fn installation(client_id: &str) -> KubernetesConfig {
 
 impl Place {
     async fn new() -> Option<Self> {
-        let access = Access::File { path: kubeconfig()?, context: None };
+        let access = Access::File(kubeconfig()?);
         let client = connect::client(&access).await.unwrap();
         let id: String = format!("t{}", uuid::Uuid::new_v4().simple()).chars().take(12).collect();
         let namespace = format!("{id}-u1");
@@ -168,7 +168,9 @@ async fn the_agent_greets() {
     let config = json!({
         "environment_id": "e1", "environment_name": "test", "socket": "/devpocket/run/agent.sock", "home": "/tmp",
     });
-    let run = format!("echo '{config}' >/tmp/agent.json; exec /devpocket/bin/devpocket-agent run --config /tmp/agent.json");
+    let run = format!(
+        "echo '{config}' >/tmp/agent.json; exec /devpocket/bin/devpocket-agent run --config /tmp/agent.json"
+    );
     place.running(&place.real_agent(), json!(["bash", "-c", run])).await;
     let shown = runtime_suite::shell(&place.runtime, &place.key(), "echo $((6*7))").await;
     assert_eq!(shown, "42");
@@ -273,7 +275,9 @@ async fn a_container_that_does_not_run_is_said() {
         .wait_for(|pod| {
             let all = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
             all.is_some_and(|all| {
-                all.iter().any(|one| one.state.as_ref().is_some_and(|state| state.waiting.is_some()) && one.restart_count > 0)
+                all.iter().any(|one| {
+                    one.state.as_ref().is_some_and(|state| state.waiting.is_some()) && one.restart_count > 0
+                })
             })
         })
         .await;
@@ -371,7 +375,9 @@ async fn the_report_names_what_a_role_lacks() {
 
     // The role as it is shipped, with names of this test's own.
     let id = &place.namespace;
-    let role = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kubernetes/rbac.yaml")).unwrap();
+    let role =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kubernetes/rbac.yaml"))
+            .unwrap();
     let role = role.replace("devpocket-system", id).replace("name: devpocket", &format!("name: {id}"));
     let file = place.files.path().join("rbac.yaml");
     std::fs::write(&file, role).unwrap();
@@ -392,7 +398,7 @@ async fn the_report_names_what_a_role_lacks() {
 
     let restricted = kubeconfig().unwrap().with_file_name("restricted.kubeconfig");
     if restricted.exists() {
-        let client = connect::client(&Access::File { path: restricted, context: None }).await.unwrap();
+        let client = connect::client(&Access::File(restricted)).await.unwrap();
         let lacks = lacking(&access::report(&client, &config).await);
         println!("restricted lacks: {lacks:?}");
         assert!(lacks.iter().any(|subject| subject.contains("namespaces")), "{lacks:?}");
@@ -408,7 +414,10 @@ async fn the_health_check_tells_a_stranger() {
     let nobody = text.replace("127.0.0.1:16443", "127.0.0.1:1");
     let client = connect::client(&Access::Kubeconfig { text: nobody.into(), context: None }).await.unwrap();
     let error = KubernetesRuntime::new(client, installation("t1")).check().await;
-    assert!(matches!(&error, Err(RuntimeError::Unavailable(text)) if text.contains("nothing listens")), "{error:?}");
+    assert!(
+        matches!(&error, Err(RuntimeError::Unavailable(text)) if text.contains("nothing listens")),
+        "{error:?}"
+    );
 }
 
 /// Figures, not a test: a key's way to `cat` in the pod and back, beside kubectl's.
@@ -463,5 +472,9 @@ async fn latency_of_an_echo() {
     }
     pairs.sort();
     println!("ours, two keys: p50 {:?} p99 {:?}", pairs[50], pairs[98]);
-    let _ = place.pods().list(&Default::default()).await.map(|pods| pods.items.iter().map(ResourceExt::name_any).count());
+    let _ = place
+        .pods()
+        .list(&Default::default())
+        .await
+        .map(|pods| pods.items.iter().map(ResourceExt::name_any).count());
 }

@@ -7,8 +7,9 @@ use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+pub use kube::Client;
+use kube::Config;
 use kube::client::{Body, ConfigExt};
-use kube::{Client, Config};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tower::{BoxError, ServiceBuilder};
@@ -40,14 +41,18 @@ pub enum Access {
         context: Option<String>,
     },
     /// By a kubeconfig file of the server's operator; it may refer to other files.
-    File {
-        /// Where it is. Paths in it are relative to its folder.
-        path: PathBuf,
-        /// Which of its contexts; none: its current one.
-        context: Option<String>,
-    },
+    /// Its current context is used; paths in it are relative to its folder.
+    File(PathBuf),
     /// As the service account of the pod that this process runs in.
     InCluster,
+}
+
+/// A kubeconfig with one context of `text` alone: the named one, or its current one.
+///
+/// # Errors
+/// When the kubeconfig can't be used; the text says what is wrong with it.
+pub fn single_context(text: &SecretString, context: Option<&str>) -> Result<SecretString, RuntimeError> {
+    kubeconfig::single_context(text.expose_secret(), context)
 }
 
 /// A client for a cluster. Asks nothing of it yet. To be called on the Tokio runtime that the
@@ -60,7 +65,7 @@ pub async fn client(access: &Access) -> Result<Client, RuntimeError> {
         Access::Kubeconfig { text, context } => {
             kubeconfig::of_text(text.expose_secret(), context.as_deref()).await?
         }
-        Access::File { path, context } => kubeconfig::of_file(path, context.as_deref()).await?,
+        Access::File(path) => kubeconfig::of_file(path).await?,
         Access::InCluster => Config::incluster().map_err(|error| {
             RuntimeError::Rejected(format!(
                 "this server does not run in a pod with a service account ({error}): give a kubeconfig"

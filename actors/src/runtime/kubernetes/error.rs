@@ -36,7 +36,8 @@ pub(super) fn of_status(doing: &str, status: &Status) -> RuntimeError {
     let unavailable = |what: String| RuntimeError::Unavailable(format!("{doing}: {what}"));
     match status.code {
         401 => rejected(
-            "the cluster refuses the credentials: they are wrong or have expired. Get a new kubeconfig".to_owned(),
+            "the cluster refuses the credentials: they are wrong or have expired. Get a new kubeconfig"
+                .to_owned(),
         ),
         // These two come as 403, and no role helps against them.
         403 if said.contains("exceeded quota") => rejected(format!(
@@ -51,7 +52,9 @@ pub(super) fn of_status(doing: &str, status: &Status) -> RuntimeError {
         403 => rejected(format!("the cluster does not allow it: {said}")),
         // What is missing may come, or is made anew by the caller's next step.
         404 => unavailable(format!("not found: {said}")),
-        405 | 406 | 415 => rejected(format!("the cluster does not know this request, it may be too old: {said}")),
+        405 | 406 | 415 => {
+            rejected(format!("the cluster does not know this request, it may be too old: {said}"))
+        }
         400 | 413 | 422 => rejected(format!("the cluster finds it invalid: {said}")),
         409 => unavailable(format!("somebody else changed it at the same time: {said}")),
         429 => unavailable("the cluster has too much to do".to_owned()),
@@ -62,7 +65,8 @@ pub(super) fn of_status(doing: &str, status: &Status) -> RuntimeError {
 
 /// The words of the API server's authorizer, which tell user, verb and resource.
 fn is_permission(said: &str) -> bool {
-    said.contains(" cannot ") && said.contains(" resource ") || said.contains(" cannot ") && said.contains(" path ")
+    said.contains(" cannot ") && said.contains(" resource ")
+        || said.contains(" cannot ") && said.contains(" path ")
 }
 
 fn of_connection(doing: &str, error: &(dyn StdError + 'static)) -> RuntimeError {
@@ -103,7 +107,9 @@ fn of_kind(kind: io::ErrorKind) -> Option<&'static str> {
             "the cluster cut the connection"
         }
         io::ErrorKind::UnexpectedEof => "the cluster closed the connection",
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no way leads to the cluster's address",
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            "no way leads to the cluster's address"
+        }
         _ => return None,
     })
 }
@@ -137,9 +143,15 @@ fn of_tls(doing: &str, error: &rustls::Error) -> RuntimeError {
             | AlertDescription::CertificateUnknown,
         ) => "the cluster refuses the kubeconfig's client certificate: get a new kubeconfig".to_owned(),
         rustls::Error::InvalidMessage(_) => {
-            return RuntimeError::Unavailable(format!("{doing}: what answers at the cluster's address does not speak TLS"));
+            return RuntimeError::Unavailable(format!(
+                "{doing}: what answers at the cluster's address does not speak TLS"
+            ));
         }
-        other => return RuntimeError::Unavailable(format!("{doing}: no secure connection to the cluster: {other}")),
+        other => {
+            return RuntimeError::Unavailable(format!(
+                "{doing}: no secure connection to the cluster: {other}"
+            ));
+        }
     };
     RuntimeError::Rejected(format!("{doing}: {what}"))
 }
@@ -182,7 +194,10 @@ mod tests {
     #[track_caller]
     fn is_unavailable(error: &kube::Error, part: &str) {
         let explained = explain("making a volume", error);
-        assert!(matches!(&explained, RuntimeError::Unavailable(text) if text.contains(part)), "{explained:?}");
+        assert!(
+            matches!(&explained, RuntimeError::Unavailable(text) if text.contains(part)),
+            "{explained:?}"
+        );
     }
 
     #[test]
@@ -191,12 +206,19 @@ mod tests {
         let text = "pods is forbidden: User \"a\" cannot list resource \"pods\" in API group \"\" at the cluster scope";
         is_rejected(&status(403, "Forbidden", text), "cannot list resource \"pods\"");
         is_rejected(&status(403, "Forbidden", text), "deploy/kubernetes/rbac.yaml");
-        let text = "pods \"x\" is forbidden: exceeded quota: plan, requested: pods=1, used: pods=1, limited: pods=1";
+        let text =
+            "pods \"x\" is forbidden: exceeded quota: plan, requested: pods=1, used: pods=1, limited: pods=1";
         is_rejected(&status(403, "Forbidden", text), "quota of the plan");
         is_rejected(&status(422, "Invalid", "spec.replicas: Invalid value"), "invalid");
-        is_rejected(&wrapped(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)), "authority");
+        is_rejected(
+            &wrapped(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)),
+            "authority",
+        );
         is_rejected(&wrapped(rustls::Error::InvalidCertificate(CertificateError::Expired)), "renewed");
-        is_rejected(&wrapped(rustls::Error::AlertReceived(AlertDescription::CertificateExpired)), "client certificate");
+        is_rejected(
+            &wrapped(rustls::Error::AlertReceived(AlertDescription::CertificateExpired)),
+            "client certificate",
+        );
     }
 
     #[test]
@@ -207,8 +229,14 @@ mod tests {
         is_unavailable(&status(403, "Forbidden", text), "being deleted");
         is_unavailable(&status(429, "TooManyRequests", ""), "too much");
         is_unavailable(&status(503, "ServiceUnavailable", "etcd"), "problem: etcd");
-        is_unavailable(&kube::Error::Service(io::Error::from(io::ErrorKind::ConnectionRefused).into()), "nothing listens");
-        is_unavailable(&kube::Error::Service(io::Error::from(io::ErrorKind::TimedOut).into()), "does not answer");
+        is_unavailable(
+            &kube::Error::Service(io::Error::from(io::ErrorKind::ConnectionRefused).into()),
+            "nothing listens",
+        );
+        is_unavailable(
+            &kube::Error::Service(io::Error::from(io::ErrorKind::TimedOut).into()),
+            "does not answer",
+        );
         let lookup = io::Error::other("failed to lookup address information: Name or service not known");
         is_unavailable(&kube::Error::Service(lookup.into()), "looked up");
     }

@@ -52,15 +52,8 @@ pub(super) async fn open(
 }
 
 /// One port has two channels, and on each its number comes first.
-const LAYOUT: Layout = Layout {
-    input: DATA,
-    output: DATA,
-    errors: None,
-    status: ERROR,
-    judge,
-    half_close: false,
-    preamble: 1,
-};
+const LAYOUT: Layout =
+    Layout { input: DATA, output: DATA, errors: None, status: ERROR, judge, half_close: false, preamble: 1 };
 
 /// Only failures are told, as text.
 fn judge(error: &[u8]) -> Result<(), String> {

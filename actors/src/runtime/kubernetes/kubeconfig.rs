@@ -8,9 +8,9 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
-use kube::config::{AuthInfo, Cluster, KubeConfigOptions, Kubeconfig, KubeconfigError, LoadDataError};
 use kube::Config;
-use secrecy::ExposeSecret;
+use kube::config::{AuthInfo, Cluster, KubeConfigOptions, Kubeconfig, KubeconfigError, LoadDataError};
+use secrecy::{ExposeSecret, SecretString};
 
 use super::certificate;
 use crate::runtime::RuntimeError;
@@ -24,15 +24,34 @@ const LISTED: usize = 10;
 /// Reads a text that must hold all it needs: one that came from a user must not make the
 /// server read its own files.
 pub(super) async fn of_text(text: &str, context: Option<&str>) -> Result<Config, RuntimeError> {
+    let mut file = parse(text)?;
+    let chosen = check(&mut file, context, true)?;
+    configure(file, chosen).await
+}
+
+/// The text with all left out that its one context does not need.
+pub(super) fn single_context(text: &str, context: Option<&str>) -> Result<SecretString, RuntimeError> {
+    let mut file = parse(text)?;
+    let chosen = check(&mut file, context, true)?;
+    file.contexts.retain(|context| context.name == chosen.context);
+    file.clusters.retain(|cluster| cluster.name == chosen.cluster);
+    file.auth_infos.retain(|user| user.name == chosen.user);
+    file.current_context = Some(chosen.context);
+    // JSON is YAML too, and the crate that wrote these types reads it back.
+    let text =
+        serde_json::to_string(&file).map_err(|_| rejected("the kubeconfig can't be written".to_owned()))?;
+    Ok(text.into())
+}
+
+fn parse(text: &str) -> Result<Kubeconfig, RuntimeError> {
     if text.len() > LIMIT {
         return Err(too_large());
     }
-    let parsed = Kubeconfig::from_yaml(text).map_err(|error| unreadable(&error))?;
-    configure(parsed, context, true).await
+    Kubeconfig::from_yaml(text).map_err(|error| unreadable(&error))
 }
 
 /// Reads a file of the server's operator. It may name other files, relative to its own folder.
-pub(super) async fn of_file(path: &Path, context: Option<&str>) -> Result<Config, RuntimeError> {
+pub(super) async fn of_file(path: &Path) -> Result<Config, RuntimeError> {
     let path = path.to_owned();
     let shown = path.display().to_string();
     let reading = tokio::task::spawn_blocking(move || {
@@ -40,20 +59,18 @@ pub(super) async fn of_file(path: &Path, context: Option<&str>) -> Result<Config
         Ok(if size > LIMIT as u64 { None } else { Some(Kubeconfig::read_from(&path)) })
     });
     let read = reading.await.unwrap_or_else(|error| Err(error.to_string()));
-    let parsed = read
+    let mut file = read
         .map_err(|error: String| rejected(format!("the kubeconfig {shown} can't be read: {error}")))?
         .ok_or_else(too_large)?
         .map_err(|error| unreadable(&error))?;
-    configure(parsed, context, false).await
+    let chosen = check(&mut file, None, false)?;
+    configure(file, chosen).await
 }
 
-async fn configure(
-    mut file: Kubeconfig,
-    context: Option<&str>,
-    self_contained: bool,
-) -> Result<Config, RuntimeError> {
-    let chosen = choose(&file, context)?;
-    let user = user(&mut file, &chosen)?;
+/// Finds everything that is wrong with it which can be told without the cluster.
+fn check(file: &mut Kubeconfig, context: Option<&str>, self_contained: bool) -> Result<Chosen, RuntimeError> {
+    let chosen = choose(file, context)?;
+    let user = user(file, &chosen)?;
     refuse_programs(user)?;
     if let Some(username) = &user.username
         && user.password.is_none()
@@ -74,9 +91,13 @@ async fn configure(
         }
     }
     let anonymous = is_anonymous(user);
-    let cluster = cluster(&mut file, &chosen)?;
+    let cluster = cluster(file, &chosen)?;
     if self_contained {
-        hold("certificate-authority", &mut cluster.certificate_authority, cluster.certificate_authority_data.is_some())?;
+        hold(
+            "certificate-authority",
+            &mut cluster.certificate_authority,
+            cluster.certificate_authority_data.is_some(),
+        )?;
     }
     if let Some(data) = &cluster.certificate_authority_data
         && certificate::in_pem(&decode("certificate-authority-data", data)?).is_none()
@@ -91,14 +112,19 @@ async fn configure(
         ));
     }
     check_address(cluster.server.as_deref(), anonymous)?;
-    if cluster.insecure_skip_tls_verify == Some(true) {
+    Ok(chosen)
+}
+
+async fn configure(file: Kubeconfig, chosen: Chosen) -> Result<Config, RuntimeError> {
+    let options = KubeConfigOptions { context: Some(chosen.context), ..KubeConfigOptions::default() };
+    let mut config =
+        Config::from_custom_kubeconfig(file, &options).await.map_err(|error| unusable(&error))?;
+    if config.accept_invalid_certs {
         tracing::warn!(
             cluster = chosen.cluster,
             "the cluster's certificate is not checked (insecure-skip-tls-verify): whoever is on the way can read and change all"
         );
     }
-    let options = KubeConfigOptions { context: Some(chosen.context), ..KubeConfigOptions::default() };
-    let mut config = Config::from_custom_kubeconfig(file, &options).await.map_err(|error| unusable(&error))?;
     // The server's own HTTPS_PROXY is for the world, not for its clusters.
     config.proxy_url = None;
     Ok(config)
@@ -113,13 +139,21 @@ struct Chosen {
 
 fn choose(file: &Kubeconfig, context: Option<&str>) -> Result<Chosen, RuntimeError> {
     let there = || listed(file.contexts.iter().map(|context| context.name.as_str()));
-    let name = context.or(file.current_context.as_deref()).filter(|name| !name.is_empty()).ok_or_else(|| {
-        rejected(format!("the kubeconfig has no current context: say which of its contexts to use ({})", there()))
-    })?;
-    let found = file.contexts.iter().find(|context| context.name == name).ok_or_else(|| {
-        rejected(format!("the kubeconfig has no context {name:?}; there are: {}", there()))
-    })?;
-    let context = found.context.as_ref().ok_or_else(|| rejected(format!("context {name:?} of the kubeconfig is empty")))?;
+    let name =
+        context.or(file.current_context.as_deref()).filter(|name| !name.is_empty()).ok_or_else(|| {
+            rejected(format!(
+                "the kubeconfig has no current context: say which of its contexts to use ({})",
+                there()
+            ))
+        })?;
+    let found =
+        file.contexts.iter().find(|context| context.name == name).ok_or_else(|| {
+            rejected(format!("the kubeconfig has no context {name:?}; there are: {}", there()))
+        })?;
+    let context = found
+        .context
+        .as_ref()
+        .ok_or_else(|| rejected(format!("context {name:?} of the kubeconfig is empty")))?;
     let user = context.user.clone().filter(|user| !user.is_empty());
     let user = user.ok_or_else(|| rejected(format!("context {name:?} of the kubeconfig names no user")))?;
     Ok(Chosen { context: name.to_owned(), cluster: context.cluster.clone(), user })
@@ -189,7 +223,8 @@ fn is_anonymous(user: &AuthInfo) -> bool {
 
 fn check_address(server: Option<&str>, anonymous: bool) -> Result<(), RuntimeError> {
     let server = server.filter(|server| !server.is_empty());
-    let server = server.ok_or_else(|| rejected("the kubeconfig's cluster has no address (server)".to_owned()))?;
+    let server =
+        server.ok_or_else(|| rejected("the kubeconfig's cluster has no address (server)".to_owned()))?;
     let uri: Option<http::Uri> = server.parse().ok();
     match uri.as_ref().and_then(http::Uri::scheme_str) {
         Some("https") => Ok(()),
@@ -213,7 +248,10 @@ fn certificate_in_date(data: &str) -> Result<(), RuntimeError> {
 }
 
 fn expired(end: DateTime<Utc>) -> String {
-    format!("the kubeconfig's client certificate expired on {}: get a new one", end.format("%Y-%m-%d %H:%M UTC"))
+    format!(
+        "the kubeconfig's client certificate expired on {}: get a new one",
+        end.format("%Y-%m-%d %H:%M UTC")
+    )
 }
 
 fn decode(field: &str, data: &str) -> Result<Vec<u8>, RuntimeError> {
@@ -227,8 +265,12 @@ fn too_large() -> RuntimeError {
 fn unreadable(error: &KubeconfigError) -> RuntimeError {
     match error {
         KubeconfigError::Parse(error) => {
-            let place = error.location().map(|place| format!(" (line {}, column {})", place.line(), place.column()));
-            rejected(format!("the kubeconfig is not one: its YAML can't be read{}", place.unwrap_or_default()))
+            let place =
+                error.location().map(|place| format!(" (line {}, column {})", place.line(), place.column()));
+            rejected(format!(
+                "the kubeconfig is not one: its YAML can't be read{}",
+                place.unwrap_or_default()
+            ))
         }
         other => unusable(other),
     }
@@ -237,7 +279,9 @@ fn unreadable(error: &KubeconfigError) -> RuntimeError {
 /// Says which part is wrong; of its content only paths.
 fn unusable(error: &KubeconfigError) -> RuntimeError {
     let part = |what: &str, error: &LoadDataError| match error {
-        LoadDataError::ReadFile(error, path) => format!("the file with {what}, {}, can't be read: {error}", path.display()),
+        LoadDataError::ReadFile(error, path) => {
+            format!("the file with {what}, {}, can't be read: {error}", path.display())
+        }
         LoadDataError::DecodeBase64(_) => format!("{what} is not base64"),
         LoadDataError::NoBase64DataOrFile => format!("{what} is missing"),
     };
@@ -247,7 +291,9 @@ fn unusable(error: &KubeconfigError) -> RuntimeError {
         KubeconfigError::LoadClientKey(error) => part("the client certificate's key", error),
         KubeconfigError::ParseCertificates(_) => "the certificate authority is not PEM".to_owned(),
         KubeconfigError::ReadConfig(error, path) => format!("{} can't be read: {error}", path.display()),
-        KubeconfigError::KindMismatch | KubeconfigError::ApiVersionMismatch => "its documents don't belong together".to_owned(),
+        KubeconfigError::KindMismatch | KubeconfigError::ApiVersionMismatch => {
+            "its documents don't belong together".to_owned()
+        }
         _ => "it is incomplete".to_owned(),
     };
     rejected(format!("the kubeconfig can't be used: {what}"))

@@ -37,6 +37,7 @@ mod names;
 mod objects;
 mod socket;
 mod stats;
+mod summary;
 mod watch;
 
 /// How environments are made on a cluster.

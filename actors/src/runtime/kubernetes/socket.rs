@@ -16,7 +16,8 @@ use bytes::{Buf, Bytes};
 use futures_util::task::AtomicWaker;
 use futures_util::{Sink, Stream};
 use http::header::{
-    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -28,10 +29,10 @@ use kube::core::Status;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
-use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::Error as SocketError;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
+use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 use super::error::{explain, of_status, quote};
 use crate::runtime::RuntimeError;
@@ -93,7 +94,10 @@ async fn upgrade(
     let upgraded = hyper::upgrade::on(response)
         .await
         .map_err(|error| unavailable(doing, &format!("the connection was cut: {error}")))?;
-    Ok((WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, Some(config())).await, protocol))
+    Ok((
+        WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, Some(config())).await,
+        protocol,
+    ))
 }
 
 /// Which protocol an upgrade's answer chose.
@@ -248,8 +252,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ChannelStream<S> {
             Some(Ok(Message::Close(_))) | None => self.ended(Ok(())),
             Some(Err(SocketError::ConnectionClosed | SocketError::AlreadyClosed)) => self.ended(Ok(())),
             // Kubernetes closes without a closing handshake.
-            Some(Err(SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => self.ended(Ok(())),
-            Some(Err(SocketError::Io(error))) if error.kind() == io::ErrorKind::UnexpectedEof => self.ended(Ok(())),
+            Some(Err(SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => {
+                self.ended(Ok(()))
+            }
+            Some(Err(SocketError::Io(error))) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                self.ended(Ok(()))
+            }
             Some(Err(error)) => self.ended(Err(format!("the connection was cut: {error}"))),
         }
         Poll::Ready(())

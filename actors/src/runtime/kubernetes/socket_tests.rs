@@ -149,7 +149,8 @@ async fn an_oversized_message_ends_it() {
 
 #[tokio::test]
 async fn a_preamble_is_no_data() {
-    let (mut ours, mut theirs) = pair(1024, Layout { output: 0, status: 1, preamble: 1, errors: None, ..layout(false) }).await;
+    let (mut ours, mut theirs) =
+        pair(1024, Layout { output: 0, status: 1, preamble: 1, errors: None, ..layout(false) }).await;
     theirs.send(message(0, &[80, 0])).await.unwrap();
     theirs.send(message(1, &[80, 0])).await.unwrap();
     ours.begun().await.unwrap();
