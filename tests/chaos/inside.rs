@@ -28,6 +28,7 @@ const PASSWORD: &str = "Str0ng!enough";
 /// The server. Dropping it ends everything it started.
 pub struct Inside {
     pub system: System,
+    #[allow(dead_code, reason = "the tests on a cluster do not stop it")]
     pub postgres: PrivatePostgres,
     /// Taken when it ends.
     running: Option<Running>,

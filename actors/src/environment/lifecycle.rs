@@ -544,8 +544,8 @@ impl Lifecycle {
                     cpu_usage: stats.cpu_percent,
                     memory_usage: stats.memory_percent,
                     storage_usage: stats.storage_percent,
-                    network_rx: 0,
-                    network_tx: 0,
+                    network_rx: i64::try_from(stats.network_rx).unwrap_or(i64::MAX),
+                    network_tx: i64::try_from(stats.network_tx).unwrap_or(i64::MAX),
                     timestamp: chrono::Utc::now(),
                 };
                 persistence.late(Late::Metric(metric));

@@ -154,6 +154,10 @@ pub struct Stats {
     pub memory_percent: f64,
     /// Volume, in percent of its size.
     pub storage_percent: f64,
+    /// Bytes received since it started; 0 where the runtime can't tell.
+    pub network_rx: u64,
+    /// Bytes sent since it started; 0 where the runtime can't tell.
+    pub network_tx: u64,
 }
 
 /// Why a runtime could not do as asked.

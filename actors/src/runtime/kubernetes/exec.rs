@@ -1,8 +1,63 @@
 //! Channels to agents: an exec of `devpocket-agent attach`.
 
-use super::Inner;
+use kube::core::Status;
+use kube::core::response::StatusSummary;
+
+use super::error::quote;
+use super::socket::{ChannelStream, Layout, V4, V5, connect};
+use super::{Inner, names};
 use crate::runtime::{BoxStream, EnvironmentKey, RuntimeError};
 
-pub(super) async fn open(_inner: &Inner, _environment: &EnvironmentKey) -> Result<BoxStream, RuntimeError> {
-    Err(RuntimeError::Unavailable(String::new()))
+const STDIN: u8 = 0;
+const STDOUT: u8 = 1;
+const STDERR: u8 = 2;
+const STATUS: u8 = 3;
+
+pub(super) async fn open(inner: &Inner, environment: &EnvironmentKey) -> Result<BoxStream, RuntimeError> {
+    let doing = format!("reaching the agent of environment {environment}");
+    let path = format!(
+        "/api/v1/namespaces/{}/pods/{}/exec?container={}&stdin=true&stdout=true&stderr=true\
+         &command={}/devpocket-agent&command=attach&command=--socket&command={}",
+        names::namespace(&inner.config, environment),
+        names::pod(environment),
+        names::CONTAINER,
+        names::AGENT_DIR,
+        names::SOCKET,
+    );
+    let (socket, protocol) = connect(&inner.client, &doing, &path, &[V5, V4]).await?;
+    Ok(Box::new(ChannelStream::new(socket, layout(protocol))))
+}
+
+fn layout(protocol: &str) -> Layout {
+    Layout {
+        input: STDIN,
+        output: STDOUT,
+        errors: Some(STDERR),
+        status: STATUS,
+        judge,
+        half_close: protocol == V5,
+        preamble: 0,
+    }
+}
+
+/// Reads how the command ended.
+fn judge(status: &[u8]) -> Result<(), String> {
+    match serde_json::from_slice::<Status>(status) {
+        Ok(status) if matches!(status.status, Some(StatusSummary::Success)) => Ok(()),
+        Ok(status) => Err(quote(&status.message)),
+        Err(_) => Err(quote(&String::from_utf8_lossy(status))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_ends_well_or_with_its_message() {
+        assert_eq!(judge(br#"{"metadata":{},"status":"Success"}"#), Ok(()));
+        let failed = br#"{"metadata":{},"status":"Failure","message":"command terminated with exit code 1","reason":"NonZeroExitCode","details":{"causes":[{"reason":"ExitCode","message":"1"}]}}"#;
+        assert_eq!(judge(failed), Err("command terminated with exit code 1".to_owned()));
+        assert_eq!(judge(b"no json"), Err("no json".to_owned()));
+    }
 }

@@ -1,12 +1,98 @@
 //! What a container wrote.
 
-use super::Inner;
+use chrono::{DateTime, Utc};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, LogParams};
+
+use super::error::explain;
+use super::{Inner, names};
 use crate::runtime::{EnvironmentKey, LogLine, LogQuery, RuntimeError};
 
+/// The most lines that are told.
+const LINES: usize = 1000;
+/// The most bytes that are read at once.
+const BYTES: i64 = 1024 * 1024;
+
+/// The environment's container's log. What its predecessor wrote while the present one has
+/// written nothing; and while there is none yet, what the container that brings the agent did.
 pub(super) async fn read(
-    _inner: &Inner,
-    _environment: &EnvironmentKey,
-    _query: LogQuery,
+    inner: &Inner,
+    environment: &EnvironmentKey,
+    query: LogQuery,
 ) -> Result<Vec<LogLine>, RuntimeError> {
+    let pods = Api::namespaced(inner.client.clone(), &names::namespace(&inner.config, environment));
+    let pod = names::pod(environment);
+    let since = query.since.and_then(|since| Timestamp::from_second(since.timestamp()).ok());
+    let params = |container: &str, previous| LogParams {
+        container: Some(container.to_owned()),
+        previous,
+        since_time: since,
+        timestamps: true,
+        limit_bytes: Some(BYTES),
+        tail_lines: i64::try_from(query.lines.min(LINES)).ok(),
+        ..LogParams::default()
+    };
+    let tries = [
+        params(names::CONTAINER, false),
+        params(names::CONTAINER, true),
+        params(names::AGENT_CONTAINER, false),
+        params(names::AGENT_CONTAINER, true),
+    ];
+    for params in tries {
+        match text(&pods, &pod, params).await {
+            // Seconds are all that the question can say.
+            Ok(text) => {
+                let mut lines: Vec<LogLine> = text.lines().map(line).collect();
+                lines.retain(|line| query.since.is_none_or(|since| line.at.is_none_or(|at| at >= since)));
+                if !lines.is_empty() {
+                    return Ok(lines);
+                }
+            }
+            // This container has not run (yet, or not twice).
+            Err(kube::Error::Api(status)) if status.code == 400 => {}
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Vec::new()),
+            Err(error) => {
+                return Err(explain(&format!("reading the log of environment {environment}"), &error));
+            }
+        }
+    }
     Ok(Vec::new())
+}
+
+/// The cluster cuts at the end, where the newest lines are: then fewer lines are asked for.
+async fn text(pods: &Api<Pod>, pod: &str, mut params: LogParams) -> kube::Result<String> {
+    loop {
+        let text = pods.logs(pod, &params).await?;
+        let cut = i64::try_from(text.len()).is_ok_and(|length| length >= BYTES);
+        match params.tail_lines {
+            Some(lines) if cut && lines > 1 => params.tail_lines = Some(lines / 4 + 1).min(Some(lines - 1)),
+            _ => return Ok(text),
+        }
+    }
+}
+
+/// Splits off the time in front, which the cluster puts there.
+fn line(line: &str) -> LogLine {
+    let stamped = line.split_once(' ').unwrap_or((line, ""));
+    match DateTime::parse_from_rfc3339(stamped.0) {
+        Ok(at) => LogLine { at: Some(at.with_timezone(&Utc)), text: stamped.1.to_owned() },
+        Err(_) => LogLine { at: None, text: line.to_owned() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_is_taken_off_a_line() {
+        let told = line("2026-11-22T23:31:58.123456789Z a line of text");
+        assert_eq!(told.text, "a line of text");
+        assert_eq!(told.at.unwrap().timestamp_subsec_nanos(), 123_456_789);
+        assert_eq!(line("2026-11-22T23:31:58Z ").text, "");
+        assert_eq!(line("2026-11-22T23:31:58Z").text, "");
+        let odd = line("no time here");
+        assert_eq!((odd.at, odd.text.as_str()), (None, "no time here"));
+    }
 }

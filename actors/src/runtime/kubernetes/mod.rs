@@ -25,17 +25,21 @@ use super::{
 use crate::plans::Plans;
 
 pub mod access;
+mod certificate;
 pub mod connect;
 mod error;
 mod exec;
 mod forward;
 mod judge;
+mod kubeconfig;
 mod lifecycle;
 mod logs;
 mod names;
 mod namespaces;
 mod objects;
+mod socket;
 mod stats;
+mod summary;
 mod watch;
 
 /// How environments are made on a cluster.

@@ -144,6 +144,9 @@ impl LocalRuntime {
             cpu_percent: cpu_percent.min(100.0),
             memory_percent: part(usage.memory_bytes, resources.memory_bytes),
             storage_percent: part(usage.storage_bytes, resources.storage_bytes),
+            // The network is the machine's.
+            network_rx: 0,
+            network_tx: 0,
         }
     }
 }
