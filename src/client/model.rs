@@ -55,7 +55,7 @@ pub struct Environment {
     pub template_name: Option<String>,
     /// What a person can do about an ERROR.
     #[serde(default)]
-    pub status_message: Option<String>,
+    pub status_reason: Option<String>,
 }
 
 /// What to create an environment from.

@@ -26,10 +26,11 @@ const OPEN_LIMIT: Duration = Duration::from_secs(10);
 
 /// How often the channel is kept alive; far below the idle time-outs of what may lie between
 /// (a load balancer's 60 s).
-const HEARTBEAT: Duration = Duration::from_secs(15);
+const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// After how much silence a channel counts as broken: two heartbeats unanswered.
-const SILENCE: Duration = Duration::from_secs(35);
+/// After how much silence a channel counts as broken: two heartbeats unanswered. A person who
+/// types into a node that hangs is told before they wonder.
+const SILENCE: Duration = Duration::from_secs(12);
 
 /// The pauses between attempts to open a channel.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);

@@ -102,7 +102,7 @@ pub async fn until_running(rest: &Rest, environment: Environment, yes: bool) -> 
         match shown.as_str() {
             "RUNNING" => return Ok(environment),
             "ERROR" => {
-                let why = environment.status_message.unwrap_or_else(|| "see its logs".to_owned());
+                let why = environment.status_reason.unwrap_or_else(|| "see its logs".to_owned());
                 bail!("{} failed: {why}", environment.name);
             }
             "TERMINATED" => bail!("{} was deleted", environment.name),
@@ -135,7 +135,7 @@ mod tests {
             name: name.to_owned(),
             status: "RUNNING".to_owned(),
             template_name: None,
-            status_message: None,
+            status_reason: None,
         };
         let all = || vec![environment("a", "b"), environment("b", "c")];
         assert_eq!(choose(all(), "b").unwrap().id, "a");
