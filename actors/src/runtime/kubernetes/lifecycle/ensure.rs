@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const DOING: &str = "Starting";
 
 /// Applies all of it. Its pod comes, or the watch tells why not.
-pub(in super::super) async fn ensure(inner: &Inner, spec: &EnvironmentSpec) -> Result<(), RuntimeError> {
+pub(super) async fn ensure(inner: &Inner, spec: &EnvironmentSpec) -> Result<(), RuntimeError> {
     let namespace = names::namespace(&inner.config, &spec.key);
     let in_use = inner.namespaces.use_it(&namespace).await;
     let _in_use = if inner.namespaces.is_applied(&namespace, spec.plan) {

@@ -19,7 +19,7 @@ use crate::runtime::{EnvironmentKey, RuntimeError};
 const GRACE_SECONDS: u32 = 1;
 
 /// Removes the environment, and waits until it is gone.
-pub(in super::super) async fn delete(
+pub(super) async fn delete(
     inner: &Inner,
     environment: &EnvironmentKey,
 ) -> Result<(), RuntimeError> {

@@ -11,7 +11,7 @@ use super::{Patience, code, pod_gone};
 use crate::runtime::{EnvironmentKey, RuntimeError};
 
 /// Ends the pod and waits until nothing of it runs.
-pub(in super::super) async fn stop(inner: &Inner, environment: &EnvironmentKey) -> Result<(), RuntimeError> {
+pub(super) async fn stop(inner: &Inner, environment: &EnvironmentKey) -> Result<(), RuntimeError> {
     let mut patience = Patience::new();
     inner.seen.stop(environment);
     if scale_to_zero(inner, environment).await? {
