@@ -77,21 +77,25 @@ async fn a_killed_agent_is_another_instance_with_a_reason() {
 #[tokio::test]
 async fn a_watch_that_is_begun_anew_leaves_no_gap() {
     let Some(mut place) = Place::new("a_watch_that_is_begun_anew_leaves_no_gap").await else { return };
-    let (kept, stopped) = (spec("kept"), spec("stopped"));
+    let (kept, replaced) = (spec("kept"), spec("replaced"));
     let instance = start(&place.runtime, &kept).await;
-    start(&place.runtime, &stopped).await;
+    let before = start(&place.runtime, &replaced).await;
     let mut kept_seen = place.runtime.watch(&kept.key).await.unwrap();
-    let mut stopped_seen = place.runtime.watch(&stopped.key).await.unwrap();
+    let mut seen = place.runtime.watch(&replaced.key).await.unwrap();
     kept_seen.borrow_and_update();
+    let pods = place.api::<Pod>(&replaced.key);
     let other = place.another_server().await;
-    let stop = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let name = format!("env-{}-0", replaced.key.id);
+        pods.delete(&name, &DeleteParams::default().grace_period(0)).await.unwrap();
         // Without a watch of its own.
-        other.stop(&stopped.key).await
+        other.stop(&replaced.key).await.unwrap();
+        other.ensure(&replaced).await.unwrap();
     };
-    let (_, result) = tokio::join!(place.interrupt(Duration::from_secs(12)), stop);
-    result.unwrap();
-    wait_for(&mut stopped_seen, |seen| matches!(seen, Observed::Absent)).await;
+    tokio::join!(place.interrupt(Duration::from_secs(5)), meanwhile);
+    let now = wait_for(&mut seen, |seen| another(seen, &before)).await;
+    assert!(matches!(&now, Observed::Running { after: Some(_), .. }), "{now:?}");
     assert_eq!(*kept_seen.borrow(), Observed::Running { instance, after: None });
     assert!(!kept_seen.has_changed().unwrap(), "nothing happened to it");
 }

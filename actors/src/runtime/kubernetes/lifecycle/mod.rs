@@ -72,7 +72,8 @@ where
     let api = Api::<K>::all(inner.client.clone());
     let mut page = ListParams::default().labels(&names::selector(&inner.config)).limit(PAGE);
     loop {
-        let found = api.list_metadata(&page).await.map_err(|error| explain("Listing environments", &error))?;
+        let found =
+            api.list_metadata(&page).await.map_err(|error| explain("Listing environments", &error))?;
         ids.extend(found.items.iter().filter_map(|object| object.labels().get(names::ENVIRONMENT).cloned()));
         match found.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => page.continue_token = Some(token),
@@ -134,7 +135,9 @@ async fn pod_gone(
         }
         if let Some(uid) = over {
             // Old kubelets leave the object for 10 s, and nothing can start before it is gone.
-            release(&api, &name, uid).await;
+            if let Err(error) = release(&api, &name, &uid).await {
+                tracing::debug!(%error, "the object of an ended pod is left to its node");
+            }
             return Ok(());
         }
         if !patience.wait().await {
@@ -143,11 +146,12 @@ async fn pod_gone(
     }
 }
 
-/// Removes the object of a pod of which nothing runs any more. Its node may be quicker.
-async fn release(api: &Api<Pod>, name: &str, uid: String) {
-    let params = DeleteParams { grace_period_seconds: Some(0), ..of_uid(uid) };
-    if let Err(error) = api.delete(name, &params).await {
-        tracing::debug!(%error, "the object of an ended pod is left to its node");
+/// Removes the object of a pod of which nothing runs. Its node may be quicker.
+async fn release(api: &Api<Pod>, name: &str, uid: &str) -> Result<(), kube::Error> {
+    let params = DeleteParams { grace_period_seconds: Some(0), ..of_uid(uid.to_owned()) };
+    match api.delete(name, &params).await {
+        Err(error) if !matches!(code(&error), Some(404 | 409)) => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::{Event as Incident, Pod};
+use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Config, Event, watcher};
-use kube::runtime::WatchStreamExt;
 use kube::{Api, Client};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
