@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use kube::api::DeleteParams;
 
 use crate::place::{Place, spec};
-use crate::runtime_suite::{start, wait_for};
+use crate::runtime_suite::{PATIENCE, start, wait_for};
 
 fn another(observed: &Observed, before: &str) -> bool {
     matches!(observed, Observed::Running { instance, .. } if instance != before)
@@ -26,7 +26,9 @@ async fn a_deleted_pod_comes_back_and_says_why() {
     let starting = wait_for(&mut seen, |seen| matches!(seen, Observed::Starting(_))).await;
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     assert!(matches!(&starting, Observed::Starting(Some(why)) if why.contains("restarted")), "{starting:?}");
-    let again = wait_for(&mut seen, |seen| another(seen, &instance)).await;
+    // Kubelets before 1.22 leave its object for 10 s.
+    let again = tokio::time::timeout(PATIENCE * 3, seen.wait_for(|seen| another(seen, &instance)));
+    let again = again.await.expect("it comes back").unwrap().clone();
     println!("running again after {:?}", began.elapsed());
     assert!(
         matches!(&again, Observed::Running { after: Some(why), .. } if why.contains("restarted")),

@@ -113,6 +113,12 @@ impl Seen {
         self.change(&environment.id, |entry| entry.discard(uid));
     }
 
+    /// How many environments something is known of.
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        self.state.lock().entries.len()
+    }
+
     pub(super) fn following(&self) -> Following<'_> {
         self.following.store(true, Ordering::Release);
         Following(&self.following)
