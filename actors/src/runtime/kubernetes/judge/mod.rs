@@ -7,7 +7,7 @@ use crate::runtime::Observed;
 
 mod text;
 
-pub(super) use text::quota_used_up;
+pub(super) use text::{REMOVED, quota_used_up};
 
 /// After so many restarts of its container, an environment that does not stay up is left for a
 /// person to look at. The cluster goes on trying, so it may still come back.
@@ -55,7 +55,7 @@ pub(super) fn judge(now: &Situation<'_>) -> Observed {
         // Its StatefulSet replaces it.
         return Observed::Starting(ended());
     }
-    if let Some(trouble) = init_trouble(pod, status) {
+    if let Some(trouble) = init_trouble(status) {
         return trouble;
     }
     if let Some(container) = container(status) {
@@ -82,8 +82,9 @@ pub(super) fn judge(now: &Situation<'_>) -> Observed {
 fn without_pod(now: &Situation<'_>) -> Observed {
     match now.warning {
         _ if !now.expected => Observed::Absent,
-        Some(warning) => text::not_created(warning)
-            .unwrap_or_else(|| Observed::Starting(now.ended.map(str::to_owned))),
+        Some(warning) => {
+            text::not_created(warning).unwrap_or_else(|| Observed::Starting(now.ended.map(str::to_owned)))
+        }
         None => Observed::Starting(now.ended.map(str::to_owned)),
     }
 }
@@ -146,7 +147,7 @@ fn last_end(pod: &Pod, container: &ContainerStatus) -> Option<String> {
     Some(text::container_ended(terminated, memory_limit(pod)))
 }
 
-fn init_trouble(pod: &Pod, status: &PodStatus) -> Option<Observed> {
+fn init_trouble(status: &PodStatus) -> Option<Observed> {
     let init = status.init_container_statuses.as_ref()?.first()?;
     let state = init.state.as_ref()?;
     if let Some(waiting) = &state.waiting {
@@ -167,7 +168,6 @@ fn init_trouble(pod: &Pod, status: &PodStatus) -> Option<Observed> {
         };
     }
     let terminated = state.terminated.as_ref().filter(|terminated| terminated.exit_code != 0)?;
-    let _ = pod;
     Some(Observed::Starting(Some(text::agent_not_brought(Some(terminated.exit_code)))))
 }
 

@@ -8,23 +8,27 @@ use crate::runtime::Observed;
 pub(super) const NODE_SILENT: &str = "The machine it runs on does not answer. It goes on when the machine \
     is back, or starts again on another one.";
 
-pub(super) const REMOVED: &str =
+pub(in super::super) const REMOVED: &str =
     "It was ended from outside, for example to empty the machine it ran on, and had to be restarted.";
 
 /// The most of a foreign message that is passed on.
 const LONGEST: usize = 200;
 
 /// What to do about too little room.
-const MAKE_ROOM: &str = "Stop or delete another environment, or choose less CPU and memory, then start it again.";
+const MAKE_ROOM: &str =
+    "Stop or delete another environment, or choose less CPU and memory, then start it again.";
 
 /// Why a container's run ended; reads well while it is restarted, and after.
 pub(super) fn container_ended(ended: &ContainerStateTerminated, memory: Option<&str>) -> String {
     let why = match (ended.reason.as_deref(), ended.exit_code, ended.signal) {
         (Some("OOMKilled"), ..) => {
-            let limit = memory.map_or_else(|| "allowed memory".to_owned(), |limit| format!("{} of memory", size(limit)));
+            let limit = memory
+                .map_or_else(|| "allowed memory".to_owned(), |limit| format!("{} of memory", size(limit)));
             format!("It used more than its {limit}")
         }
-        (Some("StartError" | "ContainerCannotRun"), ..) => return not_run(ended.message.as_deref().unwrap_or_default()),
+        (Some("StartError" | "ContainerCannotRun"), ..) => {
+            return not_run(ended.message.as_deref().unwrap_or_default());
+        }
         (_, 0, _) => "It ended".to_owned(),
         (_, 137, _) | (_, _, Some(9)) => "It was killed".to_owned(),
         (_, code, _) => format!("Its first program failed (exit status {code})"),
@@ -69,9 +73,10 @@ pub(super) fn image(image: &str, reason: &str, message: &str) -> String {
     let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
     let (why, advice) = match reason {
         "InvalidImageName" => ("that is not an image's name", "Correct it in the template"),
-        _ if has(&["unauthorized", "denied", "authentication", "forbidden"]) => {
-            ("its registry wants a login, or there is no such image", "Check the name in the template, or use a public image")
-        }
+        _ if has(&["unauthorized", "denied", "authentication", "forbidden"]) => (
+            "its registry wants a login, or there is no such image",
+            "Check the name in the template, or use a public image",
+        ),
         _ if has(&["toomanyrequests", "too many requests", "429"]) => {
             ("its registry has had too many requests", "Try again later")
         }
@@ -110,8 +115,11 @@ pub(super) fn not_made(message: &str) -> String {
 /// A container whose first program can't be run.
 pub(super) fn not_run(message: &str) -> String {
     match message.contains("exec format error") {
-        true => "Its image is made for another kind of processor. Choose another image in the template.".to_owned(),
-        false => format!("Its image can't be started: {}. Choose another image in the template.", cut(message)),
+        true => "Its image is made for another kind of processor. Choose another image in the template."
+            .to_owned(),
+        false => {
+            format!("Its image can't be started: {}. Choose another image in the template.", cut(message))
+        }
     }
 }
 
@@ -158,7 +166,9 @@ fn lacking(message: &str, warning: Option<&Warning>) -> String {
     .collect();
     match short.as_slice() {
         [] if has("volume") => "No machine can reach its volume".to_owned(),
-        [] if has("selector") || has("affinity") => "No machine is of the kind that its template asks for".to_owned(),
+        [] if has("selector") || has("affinity") => {
+            "No machine is of the kind that its template asks for".to_owned()
+        }
         [] => "No machine takes new environments at the moment".to_owned(),
         short => format!("No machine has enough free {} for it", list(short)),
     }
@@ -206,7 +216,8 @@ pub(super) fn not_created(warning: &Warning) -> Option<Observed> {
         ));
     }
     Some(Observed::Starting(Some(
-        "The cluster does not take it yet; that is tried again. If it lasts for minutes, tell the operator.".to_owned(),
+        "The cluster does not take it yet; that is tried again. If it lasts for minutes, tell the operator."
+            .to_owned(),
     )))
 }
 

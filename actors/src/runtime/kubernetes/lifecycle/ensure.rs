@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const DOING: &str = "Starting";
 
 /// Applies all of it. Its pod comes, or the watch tells why not.
-pub(in super::super) async fn ensure(inner: &Inner, spec: &EnvironmentSpec) -> Result<(), RuntimeError> {
+pub(super) async fn ensure(inner: &Inner, spec: &EnvironmentSpec) -> Result<(), RuntimeError> {
     let namespace = names::namespace(&inner.config, &spec.key);
     let in_use = inner.namespaces.use_it(&namespace).await;
     let _in_use = if inner.namespaces.is_applied(&namespace, spec.plan) {
@@ -48,21 +48,18 @@ pub(in super::super) async fn ensure(inner: &Inner, spec: &EnvironmentSpec) -> R
         inner.namespaces.forget(&namespace);
     }
     applied?;
-    if let Some(uid) = inner.seen.replace_failed(&spec.key) {
+    if let Some(uid) = inner.seen.failed_pod(&spec.key) {
         // What failed for good does not mend itself; the next pod follows the specification as
         // it is now.
         let pods = namespaced::<Pod>(&inner.client, &namespace);
-        release(&pods, &names::pod(&spec.key), uid).await;
+        release(&pods, &names::pod(&spec.key), &uid).await.map_err(|error| explain(DOING, &error))?;
+        inner.seen.discarded(&spec.key, uid);
     }
     inner.seen.expect(&spec.key);
     Ok(())
 }
 
-async fn apply_namespace(
-    inner: &Inner,
-    spec: &EnvironmentSpec,
-    name: &str,
-) -> Result<(), RuntimeError> {
+async fn apply_namespace(inner: &Inner, spec: &EnvironmentSpec, name: &str) -> Result<(), RuntimeError> {
     let (config, user) = (&inner.config, spec.key.user_id.as_str());
     let api = Api::<Namespace>::all(inner.client.clone());
     let found = api.get_metadata_opt(name).await.map_err(|error| explain(DOING, &error))?;
@@ -87,11 +84,7 @@ async fn apply_namespace(
     let quota = objects::resource_quota(config, user, name, allowance);
     let limits = objects::limit_range(config, user, name, allowance);
     let policy = objects::network_policy(config, user, name);
-    tokio::try_join!(
-        apply(inner, name, &quota),
-        apply(inner, name, &limits),
-        apply(inner, name, &policy),
-    )?;
+    tokio::try_join!(apply(inner, name, &quota), apply(inner, name, &limits), apply(inner, name, &policy),)?;
     Ok(())
 }
 
@@ -116,7 +109,7 @@ async fn apply_claim(inner: &Inner, spec: &EnvironmentSpec, namespace: &str) -> 
     let config = &inner.config;
     let wanted = spec.resources.storage_bytes;
     let of = |size: Quantity, class| objects::claim(config, spec, size, class);
-    let claim = of(Quantity(wanted.to_string()), config.storage_class.clone());
+    let claim = of(objects::bytes(wanted), config.storage_class.clone());
     let Err(error) = apply(inner, namespace, &claim).await else { return Ok(()) };
     let api = namespaced::<PersistentVolumeClaim>(&inner.client, namespace);
     let found = api.get_opt(&names::object(&spec.key)).await.map_err(|error| explain(DOING, &error))?;
@@ -125,7 +118,7 @@ async fn apply_claim(inner: &Inner, spec: &EnvironmentSpec, namespace: &str) -> 
     let Some(has) = has else { return Err(error) };
     let grows = parse_bytes("storage", &has.0).is_ok_and(|has| wanted > has);
     if grows {
-        let larger = of(Quantity(wanted.to_string()), found.storage_class_name.clone());
+        let larger = of(objects::bytes(wanted), found.storage_class_name.clone());
         if apply(inner, namespace, &larger).await.is_ok() {
             return Ok(());
         }
@@ -149,7 +142,9 @@ where
     let mut attempt = 1;
     loop {
         // The answer is the whole object, which is of no use here: its metadata will do.
-        let Err(error) = api.patch_metadata(name, &params, &Patch::Apply(object)).await else { return Ok(()) };
+        let Err(error) = api.patch_metadata(name, &params, &Patch::Apply(object)).await else {
+            return Ok(());
+        };
         if attempt == ATTEMPTS || !is_fleeting(&error) {
             return Err(refused(&error));
         }
@@ -181,7 +176,8 @@ fn refused(error: &kube::Error) -> RuntimeError {
         }
         if message.contains("usage per PersistentVolumeClaim") {
             return RuntimeError::Rejected(
-                "It asks for a larger volume than the plan allows. Choose less storage, then start it again.".to_owned(),
+                "It asks for a larger volume than the plan allows. Choose less storage, then start it again."
+                    .to_owned(),
             );
         }
     }
@@ -190,6 +186,7 @@ fn refused(error: &kube::Error) -> RuntimeError {
 
 fn cleaning_up() -> RuntimeError {
     RuntimeError::Unavailable(
-        "The cluster is still cleaning up after the environments before. It starts as soon as that is done.".to_owned(),
+        "The cluster is still cleaning up after the environments before. It starts as soon as that is done."
+            .to_owned(),
     )
 }

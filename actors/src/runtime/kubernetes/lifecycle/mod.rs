@@ -14,19 +14,18 @@ use tokio::time::Instant;
 
 use super::error::explain;
 use super::{Inner, judge, names};
-use crate::runtime::{CALL_LIMIT, EnvironmentKey, RuntimeError};
+use crate::runtime::{CALL_LIMIT, EnvironmentKey, EnvironmentSpec, RuntimeError};
 
 mod ensure;
 mod remove;
 mod stop;
 
-pub(super) use ensure::ensure;
-pub(super) use remove::delete;
-pub(super) use stop::stop;
+/// How long a call may take, whatever the cluster does.
+const LIMIT: Duration = CALL_LIMIT.saturating_sub(Duration::from_secs(1));
 
-/// How long a call waits for the cluster to do what it was told; the rest of [`CALL_LIMIT`] is
-/// for telling it.
-const WAIT: Duration = CALL_LIMIT.saturating_sub(Duration::from_secs(5));
+/// How long a call waits for the cluster to do what it was told; the rest of [`LIMIT`] is for
+/// telling it.
+const WAIT: Duration = LIMIT.saturating_sub(Duration::from_secs(5));
 
 /// The pauses between questions, where nothing tells of a change.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -35,12 +34,35 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How many objects one page of a listing holds.
 const PAGE: u32 = 500;
 
+/// Applies everything that makes an environment run.
+pub(super) async fn ensure(inner: &Inner, spec: &EnvironmentSpec) -> Result<(), RuntimeError> {
+    bounded(ensure::ensure(inner, spec)).await
+}
+
+/// Ends the pod and waits until nothing of it runs.
+pub(super) async fn stop(inner: &Inner, environment: &EnvironmentKey) -> Result<(), RuntimeError> {
+    bounded(stop::stop(inner, environment)).await
+}
+
+/// Removes the environment, and waits until it is gone.
+pub(super) async fn delete(inner: &Inner, environment: &EnvironmentKey) -> Result<(), RuntimeError> {
+    bounded(remove::delete(inner, environment)).await
+}
+
 /// The ids of the environments that there is anything of: a StatefulSet or a volume claim.
 pub(super) async fn inventory(inner: &Inner) -> Result<Vec<String>, RuntimeError> {
     let mut ids = BTreeSet::new();
-    list::<StatefulSet>(inner, &mut ids).await?;
-    list::<PersistentVolumeClaim>(inner, &mut ids).await?;
+    bounded(async {
+        list::<StatefulSet>(inner, &mut ids).await?;
+        list::<PersistentVolumeClaim>(inner, &mut ids).await
+    })
+    .await?;
     Ok(ids.into_iter().collect())
+}
+
+async fn bounded(call: impl Future<Output = Result<(), RuntimeError>>) -> Result<(), RuntimeError> {
+    let silent = || RuntimeError::Unavailable("The cluster does not answer.".to_owned());
+    tokio::time::timeout(LIMIT, call).await.unwrap_or_else(|_| Err(silent()))
 }
 
 async fn list<K>(inner: &Inner, ids: &mut BTreeSet<String>) -> Result<(), RuntimeError>
@@ -50,7 +72,8 @@ where
     let api = Api::<K>::all(inner.client.clone());
     let mut page = ListParams::default().labels(&names::selector(&inner.config)).limit(PAGE);
     loop {
-        let found = api.list_metadata(&page).await.map_err(|error| explain("Listing environments", &error))?;
+        let found =
+            api.list_metadata(&page).await.map_err(|error| explain("Listing environments", &error))?;
         ids.extend(found.items.iter().filter_map(|object| object.labels().get(names::ENVIRONMENT).cloned()));
         match found.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => page.continue_token = Some(token),
@@ -112,7 +135,9 @@ async fn pod_gone(
         }
         if let Some(uid) = over {
             // Old kubelets leave the object for 10 s, and nothing can start before it is gone.
-            release(&api, &name, uid).await;
+            if let Err(error) = release(&api, &name, &uid).await {
+                tracing::debug!(%error, "the object of an ended pod is left to its node");
+            }
             return Ok(());
         }
         if !patience.wait().await {
@@ -121,11 +146,12 @@ async fn pod_gone(
     }
 }
 
-/// Removes the object of a pod of which nothing runs any more. Its node may be quicker.
-async fn release(api: &Api<Pod>, name: &str, uid: String) {
-    let params = DeleteParams { grace_period_seconds: Some(0), ..of_uid(uid) };
-    if let Err(error) = api.delete(name, &params).await {
-        tracing::debug!(%error, "the object of an ended pod is left to its node");
+/// Removes the object of a pod of which nothing runs. Its node may be quicker.
+async fn release(api: &Api<Pod>, name: &str, uid: &str) -> Result<(), kube::Error> {
+    let params = DeleteParams { grace_period_seconds: Some(0), ..of_uid(uid.to_owned()) };
+    match api.delete(name, &params).await {
+        Err(error) if !matches!(code(&error), Some(404 | 409)) => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -19,10 +19,7 @@ use crate::runtime::{EnvironmentKey, RuntimeError};
 const GRACE_SECONDS: u32 = 1;
 
 /// Removes the environment, and waits until it is gone.
-pub(in super::super) async fn delete(
-    inner: &Inner,
-    environment: &EnvironmentKey,
-) -> Result<(), RuntimeError> {
+pub(super) async fn delete(inner: &Inner, environment: &EnvironmentKey) -> Result<(), RuntimeError> {
     let mut patience = Patience::new();
     inner.seen.stop(environment);
     let (object, pod) = (names::object(environment), names::pod(environment));

@@ -11,7 +11,7 @@ use super::{Patience, code, pod_gone};
 use crate::runtime::{EnvironmentKey, RuntimeError};
 
 /// Ends the pod and waits until nothing of it runs.
-pub(in super::super) async fn stop(inner: &Inner, environment: &EnvironmentKey) -> Result<(), RuntimeError> {
+pub(super) async fn stop(inner: &Inner, environment: &EnvironmentKey) -> Result<(), RuntimeError> {
     let mut patience = Patience::new();
     inner.seen.stop(environment);
     if scale_to_zero(inner, environment).await? {
@@ -32,7 +32,8 @@ async fn scale_to_zero(inner: &Inner, environment: &EnvironmentKey) -> Result<bo
         {"op": "replace", "path": "/spec/replicas", "value": 0},
     ]))
     .map_err(|error| RuntimeError::Rejected(error.to_string()))?;
-    let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let params =
+        PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     match api.patch_metadata(&names::object(environment), &params, &Patch::<()>::Json(patch)).await {
         Ok(_) => Ok(true),
         Err(error) => match code(&error) {

@@ -46,8 +46,14 @@ fn millis(millis: u64) -> Quantity {
     Quantity(format!("{millis}m"))
 }
 
-fn bytes(bytes: u64) -> Quantity {
-    Quantity(bytes.to_string())
+/// Bytes in the largest unit that they are whole in: people read these objects too.
+pub(super) fn bytes(bytes: u64) -> Quantity {
+    const UNITS: [(u32, &str); 4] = [(40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")];
+    let fits = |(shift, _): &&(u32, &str)| bytes > 0 && bytes.trailing_zeros() >= *shift;
+    Quantity(match UNITS.iter().find(fits) {
+        Some((shift, unit)) => format!("{}{unit}", bytes >> shift),
+        None => bytes.to_string(),
+    })
 }
 
 fn count(count: u64) -> Quantity {
@@ -56,4 +62,25 @@ fn count(count: u64) -> Quantity {
 
 fn quantities<const N: usize>(values: [(&str, Quantity); N]) -> BTreeMap<String, Quantity> {
     values.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_readable() {
+        let written = |number| bytes(number).0;
+        assert_eq!([written(GIB), written(80 * GIB), written(1000 * GIB)], ["1Gi", "80Gi", "1000Gi"]);
+        assert_eq!([written(1536 * MIB), written(1), written(0)], ["1536Mi", "1", "0"]);
+    }
+
+    #[test]
+    fn what_is_promised_is_a_part_of_the_limit() {
+        let of =
+            |cpu_millis, memory_bytes| promised(&Resources { cpu_millis, memory_bytes, storage_bytes: 0 });
+        assert_eq!(of(2000, 4 * GIB), (200, GIB));
+        assert_eq!(of(50, 64 * MIB), (10, 32 * MIB));
+        assert_eq!(of(5, MIB), (5, MIB), "never more than the limit");
+    }
 }

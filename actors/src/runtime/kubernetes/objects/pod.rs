@@ -50,10 +50,7 @@ const ROOT_CAPABILITIES: [&str; 10] = [
 pub(super) fn template(config: &KubernetesConfig, spec: &EnvironmentSpec) -> PodTemplateSpec {
     let selector = &spec.placement.node_selector;
     PodTemplateSpec {
-        metadata: Some(ObjectMeta {
-            labels: Some(names::labels(config, spec)),
-            ..ObjectMeta::default()
-        }),
+        metadata: Some(ObjectMeta { labels: Some(names::labels(config, spec)), ..ObjectMeta::default() }),
         spec: Some(PodSpec {
             init_containers: Some(vec![agent_container(config, spec)]),
             containers: vec![container(spec)],
@@ -192,10 +189,7 @@ fn pod_security(spec: &EnvironmentSpec) -> PodSecurityContext {
         fs_group: (!root).then_some(user),
         // A large home is not walked at each start once its top has the right group.
         fs_group_change_policy: (!root).then(|| "OnRootMismatch".to_owned()),
-        seccomp_profile: Some(SeccompProfile {
-            type_: "RuntimeDefault".to_owned(),
-            localhost_profile: None,
-        }),
+        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
         ..PodSecurityContext::default()
     }
 }

@@ -50,10 +50,12 @@ pub(super) struct Entry {
     /// Since when a pod is expected: it was asked for, or the one before went.
     expected: Option<Instant>,
     stopping: bool,
-    /// Why the instance before ended.
-    ended: Option<String>,
-    /// The pod that is replaced on purpose: its end is no news.
-    replaced: Option<String>,
+    /// The last pod that ended without being told to, and why.
+    ended: Option<(String, String)>,
+    /// The pod that was told to end: that it does is no news.
+    told_to_end: Option<String>,
+    /// The pod that was removed: what is still told of it is none either.
+    discarded: Option<String>,
     /// Since when it waits for a machine.
     waits: Option<Instant>,
 }
@@ -78,29 +80,30 @@ impl Entry {
     pub(super) fn stop(&mut self) {
         self.stopping = true;
         // Also when it is asked to run again before it is gone.
-        self.replaced = self.pod.as_ref().and_then(|pod| pod.metadata.uid.clone());
+        self.told_to_end = self.uid().map(str::to_owned);
         self.expected = None;
         self.ended = None;
         self.about_set = None;
     }
 
-    /// The pod that has failed for good, if there is one; it is going to be replaced.
-    pub(super) fn replace_failed(&mut self) -> Option<String> {
-        if !matches!(*self.observed.borrow(), Observed::Failed(_)) {
-            return None;
-        }
-        self.replaced = self.pod.as_ref().and_then(|pod| pod.metadata.uid.clone());
-        self.replaced.clone()
+    /// The pod that has failed for good, if there is one.
+    pub(super) fn failed_pod(&self) -> Option<String> {
+        let failed = matches!(*self.observed.borrow(), Observed::Failed(_));
+        self.uid().filter(|_| failed).map(str::to_owned)
+    }
+
+    /// That pod was removed on purpose.
+    pub(super) fn discard(&mut self, uid: String) {
+        self.discarded = Some(uid);
     }
 
     /// Its pod is there, or has changed.
     pub(super) fn applied(&mut self, pod: Pod) {
-        let on_purpose = self.stopping || (self.replaced.is_some() && self.replaced == pod.metadata.uid);
-        if let Some(why) = judge::ending(&pod).filter(|_| !on_purpose) {
-            if self.ended.as_ref() != Some(&why) {
-                tracing::warn!(pod = pod.metadata.name, why, "an environment's pod ends");
-            }
-            self.ended = Some(why);
+        if self.pod.is_some() && self.uid() != pod.metadata.uid.as_deref() {
+            self.lost();
+        }
+        if let Some(why) = judge::ending(&pod) {
+            self.ends(pod.metadata.uid.as_deref(), why);
         }
         let waited = self.waits.unwrap_or_else(Instant::now);
         self.waits = judge::waits_for_room(&pod).then_some(waited);
@@ -110,16 +113,40 @@ impl Entry {
 
     /// Its pod is gone; of `uid`, or whichever it was.
     pub(super) fn deleted(&mut self, uid: Option<&str>) {
-        let known = self.pod.as_ref().and_then(|pod| pod.metadata.uid.as_deref());
-        if uid.is_some() && uid != known {
+        if uid.is_some() && uid != self.uid() {
             // The one after it is there already.
             return;
         }
+        self.lost();
         if self.pod.take().is_some() && self.expected.is_some() {
             self.expected = Some(Instant::now());
         }
         self.waits = None;
         self.about_pod = None;
+    }
+
+    fn uid(&self) -> Option<&str> {
+        self.pod.as_ref()?.metadata.uid.as_deref()
+    }
+
+    /// The pod that was known is no more: if nobody told why, it was removed by force, or while
+    /// nobody watched.
+    fn lost(&mut self) {
+        let Some(uid) = self.uid().map(str::to_owned) else { return };
+        if self.ended.as_ref().is_none_or(|(known, _)| *known != uid) {
+            self.ends(Some(&uid), judge::REMOVED.to_owned());
+        }
+    }
+
+    /// A pod ends; that is news unless it was told to.
+    fn ends(&mut self, uid: Option<&str>, why: String) {
+        let Some(uid) = uid else { return };
+        let told = [&self.told_to_end, &self.discarded].into_iter().flatten().any(|told| told == uid);
+        let ended = (uid.to_owned(), why);
+        if !self.stopping && !told && self.ended.as_ref() != Some(&ended) {
+            tracing::warn!(pod = ended.0, why = ended.1, "an environment's pod ends");
+            self.ended = Some(ended);
+        }
     }
 
     /// Something went wrong with it.
@@ -162,12 +189,13 @@ impl Entry {
         {
             self.expected = None;
         }
+        let discarded = self.discarded.is_some() && self.uid() == self.discarded.as_deref();
         let observed = judge::judge(&Situation {
-            pod: self.pod.as_deref(),
+            pod: self.pod.as_deref().filter(|_| !discarded),
             warning: self.warning(),
             expected: self.expected.is_some(),
             stopping: self.stopping,
-            ended: self.ended.as_deref(),
+            ended: self.ended.as_ref().map(|(_, why)| why.as_str()),
             waited: self.waits.is_some_and(|since| since.elapsed() >= patience),
         });
         let presence = match &self.pod {

@@ -44,10 +44,8 @@ pub(super) fn read(installation: &str, incident: &Incident) -> Option<Incidence>
     };
     let environment = names::environment_of(object.name.as_deref()?)?.to_owned();
     let message = incident.message.as_deref().unwrap_or_default();
-    let warning = Warning {
-        reason: incident.reason.clone()?,
-        message: message.chars().take(LONGEST).collect(),
-    };
+    let warning =
+        Warning { reason: incident.reason.clone()?, message: message.chars().take(LONGEST).collect() };
     Some(Incidence { environment, about, at: happened(incident), warning })
 }
 

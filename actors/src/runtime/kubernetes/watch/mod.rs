@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::{Event as Incident, Pod};
+use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Config, Event, watcher};
-use kube::runtime::WatchStreamExt;
 use kube::{Api, Client};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -215,31 +215,4 @@ impl Backoff for Pauses {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn pauses_grow_and_begin_anew() {
-        let mut pauses = Pauses::new(LONGEST_PAUSE);
-        assert!(pauses.next().unwrap() < FIRST_PAUSE * 2);
-        for _ in 0..10 {
-            pauses.next();
-        }
-        pauses.reset();
-        assert!(pauses.next().unwrap() >= LONGEST_PAUSE.mul_f64(0.8), "a listing that begins proves nothing");
-        tokio::time::advance(LONGEST_PAUSE + CALM * 2).await;
-        assert!(pauses.next().unwrap() < FIRST_PAUSE * 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn failing_is_timed_from_its_beginning() {
-        let (mut health, error) = (Health::new(LONGEST_PAUSE), RuntimeError::Unavailable(String::new()));
-        assert_eq!(health.fails("pods", &error), Duration::ZERO);
-        tokio::time::advance(Duration::from_secs(10)).await;
-        assert_eq!(health.fails("pods", &error), Duration::from_secs(10));
-        tokio::time::advance(CALM * 2).await;
-        assert_eq!(health.fails("pods", &error), Duration::ZERO, "it worked in between, quietly");
-        health.works("pods");
-        assert_eq!(health.fails("pods", &error), Duration::ZERO);
-    }
-}
+mod tests;

@@ -103,9 +103,20 @@ impl Seen {
         self.change(&environment.id, Entry::stop);
     }
 
-    /// The uid of a pod that has failed for good and is to be replaced.
-    pub(in super::super) fn replace_failed(&self, environment: &EnvironmentKey) -> Option<String> {
-        self.state.lock().entries.get_mut(&environment.id)?.replace_failed()
+    /// The uid of a pod that has failed for good.
+    pub(in super::super) fn failed_pod(&self, environment: &EnvironmentKey) -> Option<String> {
+        self.state.lock().entries.get(&environment.id)?.failed_pod()
+    }
+
+    /// A pod was removed on purpose: whatever is still told of it is of no interest.
+    pub(in super::super) fn discarded(&self, environment: &EnvironmentKey, uid: String) {
+        self.change(&environment.id, |entry| entry.discard(uid));
+    }
+
+    /// How many environments something is known of.
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        self.state.lock().entries.len()
     }
 
     pub(super) fn following(&self) -> Following<'_> {
@@ -165,7 +176,11 @@ impl Seen {
     /// Time has passed.
     pub(super) fn tick(&self) {
         let mut state = self.state.lock();
-        state.entries.values_mut().filter(|entry| entry.is_unsettled()).for_each(|entry| entry.judge(self.patience));
+        state
+            .entries
+            .values_mut()
+            .filter(|entry| entry.is_unsettled())
+            .for_each(|entry| entry.judge(self.patience));
         state.entries.retain(|_, entry| !entry.is_idle());
     }
 
