@@ -27,7 +27,7 @@ pub(super) async fn open(
     port: u16,
 ) -> Result<BoxStream, RuntimeError> {
     let began = Instant::now();
-    let doing = format!("connecting to port {port} of environment {environment}");
+    let doing = format!("Connecting to port {port} of environment {environment}");
     let path = format!(
         "/api/v1/namespaces/{}/pods/{}/portforward?ports={port}",
         names::namespace(&inner.config, environment),

@@ -26,7 +26,7 @@ pub(super) async fn read(
     environment: &EnvironmentKey,
     query: LogQuery,
 ) -> Result<Vec<LogLine>, RuntimeError> {
-    let doing = format!("reading the log of environment {environment}");
+    let doing = format!("Reading the log of environment {environment}");
     timeout(LIMIT, read_newest(inner, environment, query, &doing))
         .await
         .unwrap_or_else(|_| Err(RuntimeError::Unavailable(format!("{doing}: the cluster does not answer"))))
