@@ -1,6 +1,13 @@
 //! Channels into pods, on a real cluster: `DEVPOCKET_TEST_KUBERNETES=1` and `KUBECONFIG`. The
 //! cluster's node must be this machine (the pods mount folders of it) and have `devbox:1`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that fails is a failed test"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,8 +19,8 @@ use devpocket_actors::runtime::kubernetes::{KubernetesConfig, KubernetesRuntime}
 use devpocket_actors::runtime::{EnvironmentKey, LogQuery, Runtime, RuntimeError};
 use devpocket_protocol::agent::{AgentFrame, Role, ServerFrame};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::Client;
 use kube::api::{Api, DeleteParams, PostParams};
-use kube::{Client, ResourceExt};
 use runtime_suite::Channel;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
@@ -320,7 +327,19 @@ async fn an_init_container_that_fails_is_read() {
 #[tokio::test]
 async fn ports_are_forwarded() {
     let Some(place) = Place::new().await else { return };
-    let server = "import socketserver as s\nclass H(s.BaseRequestHandler):\n def handle(self):\n  while True:\n   b=self.request.recv(65536)\n   if not b: return\n   self.request.sendall(b)\ns.ThreadingTCPServer.allow_reuse_address=True\ns.ThreadingTCPServer(('0.0.0.0',8080),H).serve_forever()";
+    // An echo; the image's Python has little more than sockets.
+    let server = "import socket,os
+l=socket.socket()
+l.bind(('127.0.0.1',8080))
+l.listen(9)
+while 1:
+ c,_=l.accept()
+ if os.fork()==0:
+  while 1:
+   b=c.recv(65536)
+   if not b or b==b'bye': os._exit(0)
+   c.sendall(b)
+ c.close()";
     place.running(&place.stand_in(""), json!(["python3", "-c", server])).await;
     let began = Instant::now();
     let closed = place.runtime.forward(&place.key(), 9999).await;
@@ -343,7 +362,11 @@ async fn ports_are_forwarded() {
     let mut got = vec![0; wanted.len()];
     timeout(PATIENCE, reader.read_exact(&mut got)).await.unwrap().unwrap();
     assert!(got == wanted);
-    drop(writing.await.unwrap().unwrap());
+    // The end of the server's side is the end of the stream.
+    let mut writer = writing.await.unwrap().unwrap();
+    writer.write_all(b"bye").await.unwrap();
+    let end = timeout(PATIENCE, reader.read_u8()).await.expect("the end is seen in time");
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
 }
 
 #[tokio::test]
@@ -421,6 +444,55 @@ async fn the_health_check_tells_a_stranger() {
     );
 }
 
+/// A certificate authority that signed nothing here.
+const STRANGER: &str = "-----BEGIN CERTIFICATE-----
+MIIBgDCCASWgAwIBAgIUVrQf5d//S01a0fbXxYRIx9wc0VQwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJdGVzdC1jYS0xMCAXDTI2MDMwNDEzMDk1MFoYDzIxMjYwMjA4
+MTMwOTUwWjAUMRIwEAYDVQQDDAl0ZXN0LWNhLTEwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAARg57mWJPDsAIEQAgXqMOOfjMQP+PE9HqcZobycO8z94r/uRuV0wKx/
+0SvMsKFtnreut0bjgFtmZaWY+6d87Is9o1MwUTAdBgNVHQ4EFgQUjtGuhkM7LtHB
+gMPCJIxMwbY69OQwHwYDVR0jBBgwFoAUjtGuhkM7LtHBgMPCJIxMwbY69OQwDwYD
+VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNJADBGAiEAj/WzNVJDg/cBtLqQVM77
+tkB+QyIXLG3Vi9Xj1YfW9QECIQDDFW8yFtgLeCg2Zhr4xQNq3/24r/01kI2rjFPO
+xBkDMw==
+-----END CERTIFICATE-----
+";
+
+/// What the cluster says to a kubeconfig with this authority and this token.
+async fn check_with(authority: Option<&str>, token: &str) -> Result<(), RuntimeError> {
+    use base64::Engine;
+    let text = std::fs::read_to_string(kubeconfig().unwrap()).unwrap();
+    let file: Value = serde_saphyr::from_str(&text).unwrap();
+    let mut cluster = file["clusters"][0]["cluster"].clone();
+    if let Some(authority) = authority {
+        let data = base64::engine::general_purpose::STANDARD.encode(authority);
+        cluster["certificate-authority-data"] = data.into();
+    }
+    let file = json!({
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": cluster}],
+        "users": [{"name": "u", "user": {"token": token}}],
+    });
+    let text = connect::single_context(&file.to_string().into(), None)?;
+    let client = connect::client(&Access::Kubeconfig { text, context: None }).await?;
+    KubernetesRuntime::new(client, installation("t1")).check().await
+}
+
+#[tokio::test]
+async fn wrong_authorities_and_tokens_are_told() {
+    if kubeconfig().is_none() {
+        return;
+    }
+    let error = check_with(Some(STRANGER), "nonsense").await;
+    println!("{error:?}");
+    assert!(matches!(&error, Err(RuntimeError::Rejected(text)) if text.contains("authority")), "{error:?}");
+    let error = check_with(None, "nonsense").await;
+    println!("{error:?}");
+    assert!(matches!(&error, Err(RuntimeError::Rejected(text)) if text.contains("credentials")), "{error:?}");
+    assert!(!format!("{error:?}").contains("nonsense"));
+}
+
 /// Figures, not a test: a key's way to `cat` in the pod and back, beside kubectl's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "prints latencies"]
@@ -473,9 +545,4 @@ async fn latency_of_an_echo() {
     }
     pairs.sort();
     println!("ours, two keys: p50 {:?} p99 {:?}", pairs[50], pairs[98]);
-    let _ = place
-        .pods()
-        .list(&Default::default())
-        .await
-        .map(|pods| pods.items.iter().map(ResourceExt::name_any).count());
 }

@@ -75,19 +75,20 @@ const NODE_FIGURES: &str = "nodes/proxy";
 const METRICS_GROUP: &str = "metrics.k8s.io";
 
 const PERMISSIONS: [Permission; 15] = [
-    needed("", "namespaces", &["get", "list", "create", "patch", "delete"]),
-    needed("", "resourcequotas", &["get", "create", "patch"]),
-    needed("", "limitranges", &["get", "create", "patch"]),
-    needed("networking.k8s.io", "networkpolicies", &["get", "create", "patch"]),
-    needed("", "secrets", &["get", "list", "create", "patch", "delete"]),
-    needed("", "services", &["get", "list", "create", "patch", "delete"]),
-    needed("", "persistentvolumeclaims", &["get", "list", "watch", "create", "patch", "delete"]),
-    needed("apps", "statefulsets", &["get", "list", "watch", "create", "patch", "delete"]),
+    needed("", "namespaces", &["get", "create", "patch", "delete"]),
+    needed("", "resourcequotas", &["create", "patch"]),
+    needed("", "limitranges", &["create", "patch"]),
+    needed("networking.k8s.io", "networkpolicies", &["create", "patch"]),
+    needed("", "secrets", &["get", "create", "patch", "delete"]),
+    needed("", "services", &["get", "create", "patch", "delete"]),
+    needed("", "persistentvolumeclaims", &["get", "list", "create", "patch", "delete"]),
+    needed("apps", "statefulsets", &["get", "list", "create", "patch", "delete"]),
     needed("", "pods", &["get", "list", "watch", "delete"]),
     needed("", "pods/exec", &["get", "create"]),
     needed("", "pods/portforward", &["get", "create"]),
     needed("", "pods/log", &["get"]),
-    needed("", "events", &["list", "watch"]),
+    // They only explain why a pod does not start.
+    useful("", "events", &["list", "watch"]),
     useful("", NODE_FIGURES, &["get"]),
     useful(METRICS_GROUP, "pods", &["list"]),
 ];
@@ -98,7 +99,7 @@ pub(super) async fn check(client: &Client) -> Result<(), RuntimeError> {
 }
 
 async fn version(client: &Client) -> Result<(Version, String), RuntimeError> {
-    let doing = "asking the cluster for its version";
+    let doing = "Asking the cluster for its version";
     let info = answer(client.apiserver_version()).await.map_err(|why| match why {
         Some(error) => explain(doing, &error),
         None => RuntimeError::Unavailable(format!("{doing}: it does not answer")),
@@ -169,7 +170,7 @@ async fn permitted(client: &Client, permission: &Permission) -> Finding {
             Ok(review) if review.status.as_ref().is_some_and(|status| status.allowed) => {}
             Ok(_) => missing.push(verb),
             Err(error) => {
-                failure = Some(text("asking for permissions", error));
+                failure = Some(text("Asking for permissions", error));
                 break;
             }
         }
@@ -198,7 +199,7 @@ async fn storage(client: &Client, config: &KubernetesConfig) -> Finding {
         Err(error) => {
             return Finding {
                 subject,
-                result: Err(text("looking for storage classes", error)),
+                result: Err(text("Looking for storage classes", error)),
                 needed: false,
             };
         }
@@ -229,7 +230,7 @@ async fn figures(client: &Client, node_figures: bool, metrics_allowed: bool) -> 
     }
     let groups = answer(client.list_api_groups())
         .await
-        .map_err(|error| text("looking for a metrics server", error))?;
+        .map_err(|error| text("Looking for a metrics server", error))?;
     let there = groups.groups.iter().any(|group| group.name == METRICS_GROUP);
     match (there, metrics_allowed) {
         (true, true) => {
@@ -314,9 +315,7 @@ mod tests {
                 permission.verbs.iter().map(of)
             })
             .collect();
-        for verb in ["get", "list"] {
-            asked.insert(("storage.k8s.io".to_owned(), "storageclasses".to_owned(), verb.to_owned()));
-        }
+        asked.insert(("storage.k8s.io".to_owned(), "storageclasses".to_owned(), "list".to_owned()));
         assert_eq!(granted, asked);
     }
 }

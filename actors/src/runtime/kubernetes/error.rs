@@ -156,20 +156,27 @@ fn of_tls(doing: &str, error: &rustls::Error) -> RuntimeError {
     RuntimeError::Rejected(format!("{doing}: {what}"))
 }
 
-/// A cluster's words in one line, of bounded length.
+/// A cluster's words in one line, the first ones of them.
 pub(super) fn quote(said: &str) -> String {
-    let mut line = String::new();
-    for word in said.split_whitespace() {
-        if line.len() + word.len() > QUOTED {
-            line.push_str(" …");
-            break;
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
+    let line = in_one_line(said);
+    match line.char_indices().nth(QUOTED) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
     }
-    line
+}
+
+/// A program's words in one line, the last ones of them.
+pub(super) fn quote_end(said: &str) -> String {
+    let line = in_one_line(said);
+    match line.char_indices().nth_back(QUOTED) {
+        Some((begin, _)) => format!("…{}", &line[begin..]),
+        None => line,
+    }
+}
+
+fn in_one_line(said: &str) -> String {
+    let words: Vec<&str> = said.split_whitespace().collect();
+    words.join(" ")
 }
 
 #[cfg(test)]
@@ -245,5 +252,7 @@ mod tests {
     fn long_texts_are_cut_to_one_line() {
         let quoted = quote(&"two\nwords ".repeat(500));
         assert!(quoted.len() < QUOTED + 10 && !quoted.contains('\n'), "{quoted}");
+        assert_eq!(quote_end(&format!("{} the end", "é".repeat(4000))).chars().count(), QUOTED + 2);
+        assert_eq!(quote_end("the\nend"), "the end");
     }
 }

@@ -14,7 +14,7 @@ const STDERR: u8 = 2;
 const STATUS: u8 = 3;
 
 pub(super) async fn open(inner: &Inner, environment: &EnvironmentKey) -> Result<BoxStream, RuntimeError> {
-    let doing = format!("reaching the agent of environment {environment}");
+    let doing = format!("Reaching the agent of environment {environment}");
     let path = format!(
         "/api/v1/namespaces/{}/pods/{}/exec?container={}&stdin=true&stdout=true&stderr=true\
          &command={}/devpocket-agent&command=attach&command=--socket&command={}",

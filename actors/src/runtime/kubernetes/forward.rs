@@ -27,7 +27,7 @@ pub(super) async fn open(
     port: u16,
 ) -> Result<BoxStream, RuntimeError> {
     let began = Instant::now();
-    let doing = format!("connecting to port {port} of environment {environment}");
+    let doing = format!("Connecting to port {port} of environment {environment}");
     let path = format!(
         "/api/v1/namespaces/{}/pods/{}/portforward?ports={port}",
         names::namespace(&inner.config, environment),
@@ -36,9 +36,11 @@ pub(super) async fn open(
     let (socket, _) = connect(&inner.client, &doing, &path, &[V4]).await?;
     let mut stream = ChannelStream::new(socket, LAYOUT);
     let failed = |why: String| {
-        RuntimeError::Unavailable(format!(
-            "nothing listens on port {port} in environment {environment}: start the program first ({why})"
-        ))
+        RuntimeError::Unavailable(if why.contains(REFUSED) {
+            format!("nothing listens on port {port} in environment {environment}: start the program first")
+        } else {
+            format!("{doing}: {why}")
+        })
     };
     timeout(BEGIN, stream.begun())
         .await
@@ -55,7 +57,23 @@ pub(super) async fn open(
 const LAYOUT: Layout =
     Layout { input: DATA, output: DATA, errors: None, status: ERROR, judge, half_close: false, preamble: 1 };
 
-/// Only failures are told, as text.
+/// What container runtimes say of a port without a listener.
+const REFUSED: &str = "connection refused";
+
+/// Only failures are told, as text. All of it is kept until it has been searched.
 fn judge(error: &[u8]) -> Result<(), String> {
-    Err(quote(&String::from_utf8_lossy(error)))
+    let text = String::from_utf8_lossy(error).to_lowercase();
+    Err(if text.contains(REFUSED) { format!("{REFUSED}: nothing listens on the port") } else { quote(&text) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_from_other_failures() {
+        let long = format!("error forwarding port 80: {} dial tcp4: Connection Refused", "x".repeat(1000));
+        assert!(judge(long.as_bytes()).unwrap_err().starts_with(REFUSED));
+        assert_eq!(judge(b"no such\nsandbox"), Err("no such sandbox".to_owned()));
+    }
 }

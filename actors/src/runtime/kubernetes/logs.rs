@@ -1,14 +1,19 @@
 //! What a container wrote.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, LogParams};
+use tokio::time::timeout;
 
 use super::error::explain;
 use super::{Inner, names};
 use crate::runtime::{EnvironmentKey, LogLine, LogQuery, RuntimeError};
 
+/// How long it may take.
+const LIMIT: Duration = Duration::from_secs(20);
 /// The most lines that are told.
 const LINES: usize = 1000;
 /// The most bytes that are read at once.
@@ -20,6 +25,18 @@ pub(super) async fn read(
     inner: &Inner,
     environment: &EnvironmentKey,
     query: LogQuery,
+) -> Result<Vec<LogLine>, RuntimeError> {
+    let doing = format!("Reading the log of environment {environment}");
+    timeout(LIMIT, read_newest(inner, environment, query, &doing))
+        .await
+        .unwrap_or_else(|_| Err(RuntimeError::Unavailable(format!("{doing}: the cluster does not answer"))))
+}
+
+async fn read_newest(
+    inner: &Inner,
+    environment: &EnvironmentKey,
+    query: LogQuery,
+    doing: &str,
 ) -> Result<Vec<LogLine>, RuntimeError> {
     let pods = Api::namespaced(inner.client.clone(), &names::namespace(&inner.config, environment));
     let pod = names::pod(environment);
@@ -52,9 +69,7 @@ pub(super) async fn read(
             // This container has not run (yet, or not twice).
             Err(kube::Error::Api(status)) if status.code == 400 => {}
             Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Vec::new()),
-            Err(error) => {
-                return Err(explain(&format!("reading the log of environment {environment}"), &error));
-            }
+            Err(error) => return Err(explain(doing, &error)),
         }
     }
     Ok(Vec::new())

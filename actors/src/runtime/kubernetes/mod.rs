@@ -5,11 +5,13 @@
 //! is the container's first process. Everything is made by server-side apply, so every step can
 //! be repeated; what is observed comes from one watch per cluster.
 //!
-//! * [`connect`]: from a kubeconfig to a client; `error`: what a person reads when it fails.
+//! * [`connect`]: from a kubeconfig to a client; `kubeconfig`, `certificate`: what is wrong with
+//!   it; `error`: what a person reads when a cluster says no.
 //! * `names`: namespaces, names and labels; `objects`: what is applied; `lifecycle`: ensure,
 //!   stop, delete, inventory; `namespaces`: which ones are known to be in order.
 //! * `watch`: the cluster's one watch; `judge`: what a pod's state means.
-//! * `exec`: channels to agents; `forward`, `logs`, `stats`: the rest of [`Runtime`].
+//! * `exec`: channels to agents; `forward`: ports; `socket`: the WebSocket of both; `logs`;
+//!   `stats`: figures by node, `summary`: how they are read.
 //! * [`access`]: what is missing in a cluster, for `devpocket doctor`.
 
 use std::sync::Arc;

@@ -34,7 +34,7 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
-use super::error::{explain, of_status, quote};
+use super::error::{explain, of_status, quote, quote_end};
 use crate::runtime::RuntimeError;
 
 /// How long opening may take, until the server switches protocols.
@@ -300,7 +300,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ChannelStream<S> {
             return;
         }
         let errors: Vec<u8> = self.errors.drain(..).collect();
-        let errors = quote(&String::from_utf8_lossy(&errors));
+        let errors = quote_end(&String::from_utf8_lossy(&errors));
         self.end = Some(match how {
             how if errors.is_empty() => how,
             Ok(()) => Err(errors),

@@ -84,7 +84,7 @@ async fn node_of(inner: &Inner, id: &(String, String)) -> Result<String, Runtime
     if let Some(node) = inner.samples.places.lock().get(id) {
         return Ok(node.clone());
     }
-    let doing = format!("looking for pod {}", id.1);
+    let doing = format!("Looking for pod {}", id.1);
     let pods: Api<Pod> = Api::namespaced(inner.client.clone(), &id.0);
     let pod = pods.get(&id.1).await.map_err(|error| explain(&doing, &error))?;
     let node = pod.spec.and_then(|spec| spec.node_name);
@@ -116,14 +116,14 @@ impl Samples {
 /// Asks a node; where that is not allowed, the metrics server, which knows CPU and memory.
 async fn take(inner: &Inner, node: &str) -> Result<Usages, RuntimeError> {
     let ours = format!("{}-", inner.config.installation);
-    let doing = format!("asking node {node} for figures");
+    let doing = format!("Asking node {node} for figures");
     let path = format!("/api/v1/nodes/{node}/proxy/stats/summary");
     let refused = match fetch(&inner.client, &doing, &path).await {
         Ok(json) => return of_node(&json, &ours).map_err(|_| nonsense(&doing)),
         Err(error @ RuntimeError::Rejected(_)) => error,
         Err(error) => return Err(error),
     };
-    let doing = "asking the metrics server for figures";
+    let doing = "Asking the metrics server for figures";
     let selector = names::selector(&inner.config).replace('=', "%3D");
     let path = format!("/apis/metrics.k8s.io/v1beta1/pods?labelSelector={selector}");
     match fetch(&inner.client, doing, &path).await {
