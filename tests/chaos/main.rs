@@ -11,5 +11,7 @@
 mod common;
 
 mod database;
+mod draining;
 mod inside;
+mod late;
 mod panics;
