@@ -111,7 +111,11 @@ impl ApiError {
     /// 503 of a server that ends: the next one may be there already.
     #[must_use]
     pub fn going_away() -> Self {
-        Self { message: "The server restarts, connect again".into(), retry_after: Some(1), ..Self::unavailable() }
+        Self {
+            message: "The server restarts, connect again".into(),
+            retry_after: Some(1),
+            ..Self::unavailable()
+        }
     }
 
     /// 500. What happened goes to the log, not to the client.

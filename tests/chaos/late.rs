@@ -41,6 +41,12 @@ async fn counted(pool: &PgPool) -> [BTreeMap<u32, i64>; 3] {
     all
 }
 
+/// How many of the numbers have come to the table that is written last.
+pub async fn landed(pool: &PgPool) -> u32 {
+    let [_, _, audit] = counted(pool).await;
+    u32::try_from(audit.len()).unwrap()
+}
+
 /// Fails unless each of the first `count` numbers is in each table, once.
 pub async fn assert_each_once(pool: &PgPool, count: u32) {
     let expected: BTreeMap<u32, i64> = (0..count).map(|number| (number, 1)).collect();
