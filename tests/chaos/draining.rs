@@ -1,6 +1,7 @@
 //! A server that is asked to end.
 
 use devpocket::client::ClientError;
+use devpocket_actors::persistence::engine::FLUSH_ITEMS;
 use devpocket_protocol::client::{ServerFrame, SessionState, close};
 use hyper::Method;
 use serde_json::Value;
@@ -11,8 +12,9 @@ use crate::common::soon;
 use crate::inside::Inside;
 use crate::late;
 
-/// How many writes of each kind are still queued when the last client has gone.
-const QUEUED: u32 = 500;
+/// How many writes of each kind are still queued when the last client has gone: too few to be
+/// written before they have waited for others.
+const QUEUED: u32 = 80;
 
 /// Reads until the state is told; a close before it fails the test.
 async fn draining(socket: &mut RawSocket) {
@@ -58,6 +60,7 @@ async fn goodbye_answers_and_writes() {
     let again = RawSocket::terminal(&url, &environment.id, "session=main", &person.token).await;
     assert_eq!(again.err(), Some(503), "a new socket would be closed at once");
 
+    assert!(3 * (QUEUED as usize) < FLUSH_ITEMS);
     (0..QUEUED).for_each(|number| late::queue(server.system.persistence(), &environment.id, number));
     assert_eq!(laptop.closed().await, close::GOING_AWAY);
     soon("the end", stopping).await.unwrap();
