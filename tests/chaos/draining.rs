@@ -60,9 +60,10 @@ async fn goodbye_answers_and_writes() {
     let again = RawSocket::terminal(&url, &environment.id, "session=main", &person.token).await;
     assert_eq!(again.err(), Some(503), "a new socket would be closed at once");
 
+    assert_eq!(laptop.closed().await, close::GOING_AWAY);
     assert!(3 * (QUEUED as usize) < FLUSH_ITEMS);
     (0..QUEUED).for_each(|number| late::queue(server.system.persistence(), &environment.id, number));
-    assert_eq!(laptop.closed().await, close::GOING_AWAY);
+    drop(laptop);
     soon("the end", stopping).await.unwrap();
     late::assert_each_once(&server.pool, QUEUED).await;
 }
