@@ -47,6 +47,7 @@ async fn goodbye_answers_and_writes() {
     let stopping = server.stop();
     while app.json_of("status_update").await["state"] != "draining" {}
     assert_eq!(app.closed().await, close::GOING_AWAY);
+    drop(app);
     draining(&mut laptop).await;
 
     // The laptop has not answered the close yet, so the server waits for it.
