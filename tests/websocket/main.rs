@@ -13,6 +13,7 @@ mod common;
 mod admission;
 mod bad_input;
 mod command_line;
+mod connect;
 mod flood;
 mod json_dialect;
 mod resume;
