@@ -102,14 +102,15 @@ impl Running {
         let _ = ended.wait_for(|ended| *ended).await;
     }
 
-    /// Ends it in good order: no new connections, sockets say goodbye, requests end, what is
-    /// queued is written. Environments and their sessions go on. Takes at most about half a minute.
+    /// Ends it in good order: sockets say goodbye while requests are still answered, then there
+    /// are no new connections, requests end, what is queued is written. Environments and their
+    /// sessions go on. Takes at most about half a minute.
     pub async fn stop(self) {
-        self.stop.send_replace(true);
         let left = self.app.sockets().close(FAREWELL).await;
         if left > 0 {
             tracing::warn!(left, "sockets did not close in time");
         }
+        self.stop.send_replace(true);
         if tokio::time::timeout(FAREWELL, self.task).await.is_err() {
             tracing::warn!("requests did not end in time");
         }

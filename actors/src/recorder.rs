@@ -4,12 +4,14 @@
 //! restarted, they are still there, and so are the writes that wait in them.
 
 use crate::persistence::{Command, EngineHandle};
-use crate::supervision::{Behavior, Context, Failure, TaskGuard};
+use crate::supervision::{Behavior, Context, Failure, Reply, TaskGuard};
 
 /// What the persistence actor can be told.
 pub enum RecorderMessage {
     /// Write this.
     Write(Box<Command>),
+    /// Answer when all that was told before is in the queues.
+    Queued(Reply<()>),
     /// From its own task: a worker broke.
     Broken,
 }
@@ -39,6 +41,7 @@ impl Behavior for Recorder {
     fn handle(&mut self, _context: &Context<Self>, message: RecorderMessage) -> Result<(), Failure> {
         match message {
             RecorderMessage::Write(command) => self.engine.accept(*command),
+            RecorderMessage::Queued(reply) => reply.send(()),
             RecorderMessage::Broken => return Err(Failure::new("a worker of the persistence engine failed")),
         }
         Ok(())

@@ -400,6 +400,12 @@ impl System {
     /// sessions go on.
     pub async fn shutdown(&self) {
         self.inner._resume.lock().take();
+        let recorder = ActorPath::single(Kind::Persistence);
+        if let Some(recorder) = self.inner.registry.find::<RecorderMessage>(&recorder) {
+            // What was handed over may still lie in its mailbox.
+            let queued = recorder.call(RecorderMessage::Queued);
+            let _ = tokio::time::timeout(DRAIN_LIMIT, queued).await;
+        }
         let left = self.inner.engine.drain(DRAIN_LIMIT).await;
         if !left.is_complete() {
             tracing::error!(?left, "not everything was written before the end");

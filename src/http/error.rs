@@ -108,6 +108,16 @@ impl ApiError {
         Self { retry_after: Some(RETRY_SECONDS), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
     }
 
+    /// 503 of a server that ends: the next one may be there already.
+    #[must_use]
+    pub fn going_away() -> Self {
+        Self {
+            message: "The server restarts, connect again".into(),
+            retry_after: Some(1),
+            ..Self::unavailable()
+        }
+    }
+
     /// 500. What happened goes to the log, not to the client.
     #[must_use]
     pub fn internal(what: &dyn std::fmt::Display) -> Self {

@@ -53,7 +53,7 @@ struct Follower {
 
 /// Answers a request for a logs socket: accepts, and refuses by closing.
 pub(super) fn open(app: App, environment: String, request: Request) -> Response {
-    let handshake = match Handshake::of(request) {
+    let handshake = match Handshake::of(&app, request) {
         Ok(handshake) => handshake,
         Err(error) => return error.into_response(),
     };

@@ -46,7 +46,7 @@ async fn open_logs(State(app): State<App>, Path(environment): Path<String>, requ
 }
 
 async fn refuse(State(app): State<App>, request: Request) -> Response {
-    match upgrade::Handshake::of(request) {
+    match upgrade::Handshake::of(&app, request) {
         Ok(handshake) => handshake.refuse_by_closing(&app, "Environment not found"),
         Err(error) => error.into_response(),
     }

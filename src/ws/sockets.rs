@@ -43,6 +43,12 @@ impl Sockets {
         self.state.borrow().live
     }
 
+    /// Whether this process goes away: a new socket would be closed at once.
+    #[must_use]
+    pub fn are_closing(&self) -> bool {
+        self.state.borrow().closing
+    }
+
     /// Tells all sockets that this process goes away and waits until they have closed, at most
     /// for `limit`. Returns how many have not.
     pub async fn close(&self, limit: Duration) -> usize {

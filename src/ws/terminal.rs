@@ -98,7 +98,7 @@ struct Attached {
 
 /// Answers a request for a terminal socket in the dialect that the client offers.
 pub(super) async fn open(app: App, environment: String, request: Request) -> Response {
-    let handshake = match Handshake::of(request) {
+    let handshake = match Handshake::of(&app, request) {
         Ok(handshake) => handshake,
         Err(error) => return error.into_response(),
     };

@@ -39,8 +39,8 @@ pub(super) struct Handshake {
 }
 
 impl Handshake {
-    /// Checks that a request asks for a WebSocket.
-    pub(super) fn of(mut request: Request) -> Result<Self, ApiError> {
+    /// Checks that a request asks for a WebSocket, and that this process still takes any.
+    pub(super) fn of(app: &App, mut request: Request) -> Result<Self, ApiError> {
         let headers = request.headers();
         let has = |name: HeaderName, word: &str| {
             let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
@@ -59,6 +59,9 @@ impl Handshake {
         let accept = key.map(|key| derive_accept_key(key.as_bytes()));
         let accept =
             accept.ok_or_else(|| ApiError::bad_request("The WebSocket key is missing or malformed"))?;
+        if app.sockets().are_closing() {
+            return Err(ApiError::going_away());
+        }
         let on_upgrade = hyper::upgrade::on(&mut request);
         let (parts, _) = request.into_parts();
         let facts = Facts { uri: parts.uri, headers: parts.headers };

@@ -4,5 +4,6 @@
 mod accounts;
 mod environments;
 mod protocol;
+mod refusals;
 mod server;
 mod tokens;

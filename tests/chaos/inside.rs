@@ -14,7 +14,9 @@ use devpocket_actors::persistence::{EngineHandle, Hidden, Persistence, Plan, Rol
 use devpocket_actors::runtime::local::{LocalConfig, LocalRuntime, Sandbox, sandbox};
 use devpocket_actors::supervision::{ActorPath, ActorSnapshot, Kind};
 use devpocket_actors::{System, templates};
+use sqlx::PgPool;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 #[cfg(feature = "cluster-tests")]
 use crate::common::cluster::Installation;
@@ -28,10 +30,12 @@ const PASSWORD: &str = "Str0ng!enough";
 /// The server. Dropping it ends everything it started.
 pub struct Inside {
     pub system: System,
-    #[allow(dead_code, reason = "the tests on a cluster do not stop it")]
     pub postgres: PrivatePostgres,
+    /// Answers also when the server has ended.
+    pub pool: PgPool,
     /// Taken when it ends.
     running: Option<Running>,
+    url: ServerUrl,
     #[expect(dead_code, reason = "ends what the server started when it is dropped")]
     leash: Leash,
     #[cfg(feature = "cluster-tests")]
@@ -69,18 +73,31 @@ impl Inside {
         let parts = Parts { config, listener, pool: database.pool.clone(), clusters };
         let running = Server::start(parts).await.unwrap();
         let system = running.system().clone();
+        let url = ServerUrl::from_str(&running.url()).unwrap();
         Self {
             system,
             postgres,
+            pool: database.pool,
             running: Some(running),
+            url,
             leash,
             #[cfg(feature = "cluster-tests")]
             installation,
         }
     }
 
+    /// Its address.
+    pub fn url(&self) -> ServerUrl {
+        self.url.clone()
+    }
+
+    /// Ends it in good order, as a signal does.
+    pub fn stop(&mut self) -> JoinHandle<()> {
+        tokio::spawn(self.running.take().expect("it runs").stop())
+    }
+
     pub async fn demo(&self) -> Person {
-        let rest = Rest::new(ServerUrl::from_str(&self.running.as_ref().unwrap().url()).unwrap());
+        let rest = Rest::new(self.url());
         let tokens = rest.login("ada", PASSWORD).await.unwrap();
         Person { rest: rest.with_token(&tokens.access_token), token: tokens.access_token }
     }
@@ -106,8 +123,9 @@ impl Inside {
 impl Drop for Inside {
     /// Before the leash kills environments: a server that runs would start them again.
     fn drop(&mut self) {
-        let running = self.running.take().unwrap();
-        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(running.stop()));
+        if let Some(running) = self.running.take() {
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(running.stop()));
+        }
     }
 }
 

@@ -14,5 +14,7 @@ mod common;
 const SITE: common::site::Site = common::site::Site::Local;
 
 mod database;
+mod draining;
 mod inside;
+mod late;
 mod panics;

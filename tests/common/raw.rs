@@ -97,11 +97,19 @@ impl RawSocket {
 
     /// Reads until the server closes; the code, or 1006 when it just went.
     pub async fn closed(&mut self) -> u16 {
+        self.closed_with().await.0
+    }
+
+    /// The same with the reason.
+    pub async fn closed_with(&mut self) -> (u16, String) {
         loop {
             match self.next().await {
-                Some(Message::Close(frame)) => return frame.map_or(1005, |frame| u16::from(frame.code)),
+                Some(Message::Close(Some(frame))) => {
+                    return (u16::from(frame.code), frame.reason.to_string());
+                }
+                Some(Message::Close(None)) => return (1005, String::new()),
                 Some(_) => {}
-                None => return 1006,
+                None => return (1006, String::new()),
             }
         }
     }

@@ -179,7 +179,16 @@ impl TestServer {
 
     /// Signs in as the account that `devpocket dev` made.
     pub async fn demo(&self) -> Person {
-        let file = fs::read(self.data().join("demo-account.json")).unwrap();
+        self.account("demo-account.json").await
+    }
+
+    /// Signs in as its administrator: somebody else.
+    pub async fn operator(&self) -> Person {
+        self.account("admin-account.json").await
+    }
+
+    async fn account(&self, file: &str) -> Person {
+        let file = fs::read(self.data().join(file)).unwrap();
         let account: Value = serde_json::from_slice(&file).unwrap();
         let text = |key: &str| account[key].as_str().map(str::to_owned);
         let name = text("username").or_else(|| text("email")).unwrap();

@@ -21,6 +21,8 @@ pub struct Shell {
     pub hellos: Vec<Hello>,
     /// How often the connection was lost.
     pub losses: usize,
+    /// Why, each time.
+    pub away: Vec<String>,
     /// The last close, once it came.
     pub closed: Option<(u16, String)>,
     /// How the session ended, once it did.
@@ -40,6 +42,7 @@ impl Shell {
             snapshots: Vec::new(),
             hellos: Vec::new(),
             losses: 0,
+            away: Vec::new(),
             closed: None,
             exit: None,
             statuses: Vec::new(),
@@ -99,7 +102,10 @@ impl Shell {
             }
             Event::Status(status) => self.statuses.push(status),
             Event::Exit(exit) => self.exit = Some(exit),
-            Event::Away { .. } => self.losses += 1,
+            Event::Away { reason, .. } => {
+                self.losses += 1;
+                self.away.push(reason);
+            }
             Event::Closed { code, reason } => self.closed = Some((code, reason)),
             Event::InputAck(_) => {}
         }

@@ -206,9 +206,7 @@ async fn a_container_out_of_memory_is_told_so() {
     let mut shell = Shell::quiet(person.options(&environment.id, "main")).await;
     shell.run("echo kept > ~/file; sync").await;
     // The kernel takes the largest process first; the container ends with its first one.
-    shell.type_text(
-        "echo 1000 >/proc/1/oom_score_adj; python3 -c 'x = bytearray(700 << 20); input()'\n",
-    );
+    shell.type_text("echo 1000 >/proc/1/oom_score_adj; python3 -c 'x = bytearray(700 << 20); input()'\n");
     let struck = Instant::now();
     shell.until("EXIT", |shell| shell.exit.is_some()).await;
     assert_eq!(shell.exit.as_ref().unwrap().reason, ExitReason::PodGone);

@@ -19,6 +19,7 @@ mod faults;
 #[path = "../websocket/flood.rs"]
 mod flood;
 #[path = "../chaos/inside.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
 mod inside;
 #[path = "../chaos/panics.rs"]
 mod panics;

@@ -51,6 +51,34 @@ async fn not_yours_and_not_existing_are_the_same_answer() {
     let query = format!("session={}", mine.hellos[0].session_id);
     let other = RawSocket::terminal(&server.url(), &environment.id, &query, &stranger.token).await;
     assert_eq!(other.err(), Some(404));
+    // Nor from an environment of one's own.
+    let operator = server.operator().await;
+    let own = operator.environment("own").await;
+    let (theirs, nobodys) = (mine.hellos[0].session_id.as_str(), "c00000000000000000nothing");
+    let attach = |session: &str| {
+        let mut shell = Shell::new(operator.options(&own.id, session));
+        async move { shell.step().await.unwrap_err() }
+    };
+    let (foreign, absent) = (attach(theirs).await, attach(nobodys).await);
+    assert_eq!((foreign.status(), foreign.to_string()), (Some(404), absent.to_string()));
+    let end = |environment: &str, session: &str| {
+        let path = format!("/api/v1/environments/{environment}/sessions/{session}");
+        let rest = operator.rest.clone();
+        async move { rest.ask::<Value>(Method::DELETE, &path, None).await.unwrap_err() }
+    };
+    for environment in [&own.id, &environment.id] {
+        let (foreign, absent) = (end(environment, theirs).await, end(environment, nobodys).await);
+        assert_eq!((foreign.status(), foreign.to_string()), (Some(404), absent.to_string()));
+    }
+    // The app is told the same of both.
+    let nowhere = "c0000000000000000000000nothing";
+    for environment in [environment.id.as_str(), nowhere] {
+        let mut app = RawSocket::json(&server.url(), environment, &operator.token).await;
+        assert_eq!(app.closed_with().await, (1008, "Environment not found".to_owned()));
+    }
+    let mut mine = mine;
+    assert_eq!(mine.run("echo here").await, "here\r\n");
+    assert_eq!(mine.losses, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,11 +33,14 @@ async fn piped_commands_run_and_the_code_comes_back() {
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("hello"), "{text}\n{errors}");
     assert_eq!(output.status.code(), Some(3), "{text}\n{errors}");
+    assert!(!text.contains("\u{1b}c"), "a screen was written into a pipe: {text:?}");
+    assert!(!errors.contains("missed"), "{errors}");
 
     // Signed in from now on; the end of the input ends the shell.
     let output = tokio::task::block_in_place(|| connect(&server, &["piped"], "printf 'ag%s\\n' ain\n"));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("again"), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!text.contains("\u{1b}c"), "a screen was written into a pipe: {text:?}");
     assert_eq!(output.status.code(), Some(0));
 
     let output = tokio::task::block_in_place(|| connect(&server, &["nowhere"], ""));

@@ -16,6 +16,7 @@ const SITE: common::site::Site = common::site::Site::Local;
 mod admission;
 mod bad_input;
 mod command_line;
+mod connect;
 mod flood;
 mod json_dialect;
 mod resume;

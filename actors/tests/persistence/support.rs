@@ -1,12 +1,16 @@
 //! What the tests share: a world with one user, one template and one cluster.
 
+#[path = "../accounts/mod.rs"]
+mod accounts;
+
 use std::time::Duration;
 
+pub use accounts::new_user;
 use devpocket_actors::persistence::clusters::UpsertCluster;
 use devpocket_actors::persistence::embedded::{PrivatePostgres, TestDatabase};
 use devpocket_actors::persistence::environments::{CreateEnvironment, Environment};
 use devpocket_actors::persistence::templates::{CreateTemplate, TemplateSpec};
-use devpocket_actors::persistence::users::{CreateUser, User};
+use devpocket_actors::persistence::users::User;
 use devpocket_actors::persistence::*;
 use devpocket_actors::runtime::Placement;
 
@@ -63,21 +67,6 @@ impl World {
             other => panic!("no query for {other}"),
         };
         sqlx::query_scalar(query).fetch_one(self.persistence.pool()).await.unwrap()
-    }
-}
-
-pub fn new_user(name: &str) -> CreateUser {
-    CreateUser {
-        id: new_id(),
-        email: format!("{name}@example.org"),
-        username: name.to_owned(),
-        full_name: name.to_owned(),
-        password: Some(Hidden::new("$2b$12$x".to_owned())),
-        avatar_url: None,
-        is_verified: false,
-        subscription_plan: Plan::Free,
-        role: Role::User,
-        google_id: None,
     }
 }
 

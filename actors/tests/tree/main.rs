@@ -5,7 +5,7 @@
 mod support;
 
 use devpocket_actors::environment::{Change, EnvironmentError, Selector};
-use devpocket_actors::persistence::EnvironmentStatus;
+use devpocket_actors::persistence::{AuditEntry, EnvironmentStatus, Late};
 use devpocket_actors::supervision::{ActorPath, Kind};
 use devpocket_protocol::Size;
 use devpocket_protocol::client::ExitReason;
@@ -147,4 +147,19 @@ async fn somebody_elses_environment_does_not_exist() {
         place.system.open_terminal(&other, "cnosuchenvironment0000000", &main_session(), Size::DEFAULT).await;
     assert_eq!(theirs.unwrap_err(), EnvironmentError::NotFound);
     assert_eq!(nowhere.unwrap_err(), EnvironmentError::NotFound);
+}
+
+/// What was handed over a moment before the end is written, also what lay in a mailbox still.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_writes_what_was_handed_over() {
+    let place = Place::new().await;
+    let persistence = place.system.persistence().clone();
+    let count = 3;
+    for _ in 0..count {
+        persistence.late(Late::Audit(AuditEntry::now("handed.over")));
+    }
+    place.system.shutdown().await;
+    let query = "SELECT count(*) FROM audit_log WHERE action = 'handed.over'";
+    let written: i64 = sqlx::query_scalar(query).fetch_one(persistence.pool()).await.unwrap();
+    assert_eq!(written, count);
 }

@@ -1,5 +1,7 @@
 //! A tree on a database and a directory of its own, and a client that reads like the edge does.
 
+#[path = "../accounts/mod.rs"]
+mod accounts;
 #[path = "../agent_binary/mod.rs"]
 mod agent_binary;
 
@@ -7,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use accounts::new_user;
 use agent_binary::agent;
 use devpocket_actors::cluster::stored::StoredClusters;
 use devpocket_actors::environment::Selector;
@@ -14,9 +17,7 @@ use devpocket_actors::mailer::{MailSettings, MailTransport};
 use devpocket_actors::persistence::embedded::{PrivatePostgres, TestDatabase};
 use devpocket_actors::persistence::environments::CreateEnvironment;
 use devpocket_actors::persistence::users::CreateUser;
-use devpocket_actors::persistence::{
-    EngineHandle, EnvironmentStatus, Hidden, Persistence, Plan, Role, Variables, new_id,
-};
+use devpocket_actors::persistence::{EngineHandle, EnvironmentStatus, Persistence, Plan, Variables, new_id};
 use devpocket_actors::runtime::local::{LocalConfig, LocalRuntime, Sandbox, sandbox};
 use devpocket_actors::runtime::{EnvironmentKey, Runtime};
 use devpocket_actors::supervision::ActorPath;
@@ -183,19 +184,9 @@ async fn start(database: &TestDatabase, runtime: &LocalRuntime, folder: &TempDir
     System::start(settings).await.unwrap()
 }
 
+/// Somebody who may have environments.
 fn user(name: &str) -> CreateUser {
-    CreateUser {
-        id: new_id(),
-        email: format!("{name}@example.org"),
-        username: name.to_owned(),
-        full_name: name.to_owned(),
-        password: Some(Hidden::new("$2b$12$x".to_owned())),
-        avatar_url: None,
-        is_verified: true,
-        subscription_plan: Plan::Pro,
-        role: Role::User,
-        google_id: None,
-    }
+    CreateUser { is_verified: true, subscription_plan: Plan::Pro, ..new_user(name) }
 }
 
 /// A client: acknowledges, joins the successor of a failed actor, and checks that output is

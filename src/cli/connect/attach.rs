@@ -48,6 +48,7 @@ pub async fn attach(client: TerminalClient, at_end: AtEnd) -> anyhow::Result<u8>
         client,
         at_end,
         escapes: Escapes::Beginning,
+        written: None,
         waiting: Vec::new(),
         input_ended: None,
         away_since: None,
@@ -127,6 +128,8 @@ struct Terminal {
     piped: bool,
     at_end: AtEnd,
     escapes: Escapes,
+    /// The end of the output that was written.
+    written: Option<u64>,
     /// Typed, but the client has no room for it yet.
     waiting: Vec<u8>,
     /// Since when nothing happened after the end of piped input.
@@ -217,11 +220,16 @@ impl Terminal {
                     self.screen.clear_status();
                 }
             }
-            Event::Output { data, .. } => {
+            Event::Output { offset, data } => {
+                self.written = Some(offset + data.len() as u64);
                 self.input_ended = self.input_ended.map(|_| Instant::now());
                 self.screen.write(&data).context("can't write to the terminal")?;
             }
-            Event::Snapshot { data, .. } => {
+            Event::Snapshot { offset, data, .. } => {
+                let missed = self.written.replace(offset).map_or(0, |end| offset.saturating_sub(end));
+                if missed > 0 && !self.screen.is_shown() {
+                    eprintln!("devpocket: {missed} bytes of output were missed");
+                }
                 self.screen.redraw(&data).context("can't write to the terminal")?;
             }
             Event::Away { reason, .. } => {

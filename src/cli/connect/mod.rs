@@ -25,7 +25,8 @@ use crate::client::{Options, Rest, TerminalClient};
 ///
 /// Type `~.` at the beginning of a line to leave; the session goes on, and connecting again
 /// comes back to it. With input from a pipe, the commands run in a session of their own, which
-/// ends with them.
+/// ends with them. Output into a file or a pipe is what the session writes from then on, without
+/// its screen so far; if some of it had to be left out, standard error says how much.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The environment's name or id

@@ -38,6 +38,8 @@ fn write_all(bytes: &[u8]) -> io::Result<()> {
 pub struct Screen {
     /// Whether both ends are a terminal.
     terminal: bool,
+    /// Whether what is written is looked at: then it can be a screen.
+    shown: bool,
     /// A line that was drawn over the session's screen.
     drawn_over: bool,
 }
@@ -48,7 +50,8 @@ impl Screen {
     /// # Errors
     /// When the terminal does not allow it.
     pub fn open() -> io::Result<Self> {
-        let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+        let shown = io::stdout().is_terminal();
+        let terminal = shown && io::stdin().is_terminal();
         if terminal {
             static HOOK: Once = Once::new();
             HOOK.call_once(|| {
@@ -65,13 +68,19 @@ impl Screen {
             // Keeps the title, which the status uses.
             write_all(b"\x1b[22;2t")?;
         }
-        Ok(Self { terminal, drawn_over: false })
+        Ok(Self { terminal, shown, drawn_over: false })
     }
 
     /// Whether a person sits at it.
     #[must_use]
     pub const fn is_terminal(&self) -> bool {
         self.terminal
+    }
+
+    /// Whether output is seen on a terminal; elsewhere only the session's own bytes make sense.
+    #[must_use]
+    pub const fn is_shown(&self) -> bool {
+        self.shown
     }
 
     /// The terminal's size; the usual one without a terminal.
@@ -90,12 +99,15 @@ impl Screen {
         write_all(data)
     }
 
-    /// Shows a snapshot.
+    /// Shows a snapshot, where there is a screen to show it on.
     ///
     /// # Errors
     /// When nobody reads it any more.
     pub fn redraw(&mut self, data: &[u8]) -> io::Result<()> {
         self.drawn_over = false;
+        if !self.shown {
+            return Ok(());
+        }
         if self.terminal {
             write_all(CALM)?;
             write_all(CLEAR)?;

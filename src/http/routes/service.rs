@@ -50,7 +50,12 @@ pub(super) async fn live(State(app): State<App>) -> (StatusCode, Json<Value>) {
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "stuck", "stuck": stuck.len() })))
 }
 
+/// Not ready without the database, and from the beginning of the end: whoever spreads clients
+/// over servers sends no more here.
 pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
+    if app.sockets().are_closing() {
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "draining" })));
+    }
     let database = connect::is_ready(app.system().persistence().pool()).await;
     let checks = json!({ "database": if database { "healthy" } else { "unhealthy" } });
     if database {
