@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 
 use devpocket::client::Environment;
 use devpocket_protocol::client::{ExitReason, SessionState};
+use hyper::Method;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::SITE;
 use crate::common::cluster::admin;
 use crate::common::server::{LOOK, Person, TestServer};
 use crate::common::shell::Shell;
@@ -70,7 +72,7 @@ async fn pod(server: &TestServer, environment: &Environment) -> (Api<Pod>, Pod) 
 
 async fn shown(person: &Person, environment: &Environment) -> (String, String) {
     let path = format!("/api/v1/environments/{}", environment.id);
-    let body: Value = person.rest.ask(hyper::Method::GET, &path, None).await.unwrap();
+    let body: Value = person.rest.ask(Method::GET, &path, None).await.unwrap();
     let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
     (text("status"), text("statusReason"))
 }
@@ -202,11 +204,14 @@ async fn a_killed_pod_is_told_and_comes_back() {
 async fn a_container_out_of_memory_is_told_so() {
     let server = TestServer::start().await;
     let person = server.demo().await;
-    let environment = person.environment("memory").await;
+    let new = json!({ "name": "memory", "templateId": SITE.template(), "resources": { "memory": "48Mi" } });
+    let made: Environment = person.rest.ask(Method::POST, "/api/v1/environments", Some(new)).await.unwrap();
+    let environment = person.running(&made.id).await;
     let mut shell = Shell::quiet(person.options(&environment.id, "main")).await;
     shell.run("echo kept > ~/file; sync").await;
-    // The kernel takes the largest process first; the container ends with its first one.
-    shell.type_text("echo 1000 >/proc/1/oom_score_adj; python3 -c 'x = bytearray(700 << 20); input()'\n");
+    // Ending processes frees none of it, so the kernel takes one after the other, and the container
+    // ends with its first one.
+    shell.type_text("cat /dev/zero >/dev/shm/full\n");
     let struck = Instant::now();
     shell.until("EXIT", |shell| shell.exit.is_some()).await;
     assert_eq!(shell.exit.as_ref().unwrap().reason, ExitReason::PodGone);
