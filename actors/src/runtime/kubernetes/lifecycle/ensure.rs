@@ -168,7 +168,7 @@ fn is_fleeting(error: &kube::Error) -> bool {
 fn refused(error: &kube::Error) -> RuntimeError {
     if let (Some(403 | 404 | 409), kube::Error::Api(status)) = (code(error), error) {
         let message = &status.message;
-        if message.contains("being terminated") || message.contains("namespaces \"") {
+        if message.contains("being terminated") || (status.code == 404 && message.contains("namespaces \"")) {
             return cleaning_up();
         }
         if let Some(text) = judge::quota_used_up(message) {
