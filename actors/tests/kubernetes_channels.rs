@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use devpocket_actors::plans::Plans;
 use devpocket_actors::runtime::kubernetes::access::{self, Finding};
 use devpocket_actors::runtime::kubernetes::connect::{self, Access};
@@ -406,13 +408,7 @@ async fn the_report_names_what_a_role_lacks() {
     let file = place.files.path().join("rbac.yaml");
     std::fs::write(&file, role).unwrap();
     kubectl(&["apply", "-f", file.to_str().unwrap()]);
-    let text = Command::new("/work/shared/cluster/kubeconfig-for").args([id, id]).output();
-    let text = match text {
-        Ok(output) if output.status.success() => String::from_utf8(output.stdout).unwrap(),
-        _ => return println!("skipped: no kubeconfig for a service account here"),
-    };
-    let access = Access::Kubeconfig { text: text.into(), context: None };
-    let client = connect::client(&access).await.unwrap();
+    let client = connect::client(&access_with(None, &token(id, id)).unwrap()).await.unwrap();
     let findings = access::report(&client, &config).await;
     kubectl(&["delete", "clusterrole,clusterrolebinding", id]);
     for finding in &findings {
@@ -420,14 +416,19 @@ async fn the_report_names_what_a_role_lacks() {
     }
     assert_eq!(lacking(&findings), Vec::<String>::new());
 
-    let restricted = kubeconfig().unwrap().with_file_name("restricted.kubeconfig");
-    if restricted.exists() {
-        let client = connect::client(&Access::File(restricted)).await.unwrap();
-        let lacks = lacking(&access::report(&client, &config).await);
-        println!("restricted lacks: {lacks:?}");
-        assert!(lacks.iter().any(|subject| subject.contains("namespaces")), "{lacks:?}");
-        assert!(lacks.iter().any(|subject| subject.contains("pods/exec")), "{lacks:?}");
-    }
+    // An account without any role.
+    let client = connect::client(&access_with(None, &token(id, "default")).unwrap()).await.unwrap();
+    let lacks = lacking(&access::report(&client, &config).await);
+    println!("without a role: {lacks:?}");
+    assert!(lacks.iter().any(|subject| subject.contains("namespaces")), "{lacks:?}");
+    assert!(lacks.iter().any(|subject| subject.contains("pods/exec")), "{lacks:?}");
+}
+
+/// A token of a service account.
+fn token(namespace: &str, account: &str) -> String {
+    let made = Command::new("kubectl").args(["create", "token", "-n", namespace, account]).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    String::from_utf8(made.stdout).unwrap().trim().to_owned()
 }
 
 #[tokio::test]
@@ -458,15 +459,13 @@ xBkDMw==
 -----END CERTIFICATE-----
 ";
 
-/// What the cluster says to a kubeconfig with this authority and this token.
-async fn check_with(authority: Option<&str>, token: &str) -> Result<(), RuntimeError> {
-    use base64::Engine;
+/// The cluster's kubeconfig with this authority and this token.
+fn access_with(authority: Option<&str>, token: &str) -> Result<Access, RuntimeError> {
     let text = std::fs::read_to_string(kubeconfig().unwrap()).unwrap();
     let file: Value = serde_saphyr::from_str(&text).unwrap();
     let mut cluster = file["clusters"][0]["cluster"].clone();
     if let Some(authority) = authority {
-        let data = base64::engine::general_purpose::STANDARD.encode(authority);
-        cluster["certificate-authority-data"] = data.into();
+        cluster["certificate-authority-data"] = STANDARD.encode(authority).into();
     }
     let file = json!({
         "current-context": "c",
@@ -475,7 +474,12 @@ async fn check_with(authority: Option<&str>, token: &str) -> Result<(), RuntimeE
         "users": [{"name": "u", "user": {"token": token}}],
     });
     let text = connect::single_context(&file.to_string().into(), None)?;
-    let client = connect::client(&Access::Kubeconfig { text, context: None }).await?;
+    Ok(Access::Kubeconfig { text, context: None })
+}
+
+/// What the cluster says to that.
+async fn check_with(authority: Option<&str>, token: &str) -> Result<(), RuntimeError> {
+    let client = connect::client(&access_with(authority, token)?).await?;
     KubernetesRuntime::new(client, installation("t1")).check().await
 }
 

@@ -4,7 +4,8 @@ use kube::core::Status;
 use kube::core::response::StatusSummary;
 
 use super::error::quote;
-use super::socket::{ChannelStream, Layout, V4, V5, connect};
+use super::socket::{ChannelStream, Layout};
+use super::upgrade::{V4, V5, connect};
 use super::{Inner, names};
 use crate::runtime::{BoxStream, EnvironmentKey, RuntimeError};
 

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use super::error::quote;
-use super::socket::{ChannelStream, Layout, V4, connect};
+use super::socket::{ChannelStream, Layout};
+use super::upgrade::{V4, connect};
 use super::{Inner, names};
 use crate::runtime::{BoxStream, EnvironmentKey, RuntimeError};
 

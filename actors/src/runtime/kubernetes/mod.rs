@@ -10,7 +10,7 @@
 //! * `names`: namespaces, names and labels; `objects`: what is applied; `lifecycle`: ensure,
 //!   stop, delete, inventory; `namespaces`: which ones are known to be in order.
 //! * `watch`: the cluster's one watch; `judge`: what a pod's state means.
-//! * `exec`: channels to agents; `forward`: ports; `socket`: the WebSocket of both; `logs`;
+//! * `exec`: channels to agents; `forward`: ports; `upgrade`, `socket`: the WebSocket of both; `logs`;
 //!   `stats`: figures by node, `summary`: how they are read.
 //! * [`access`]: what is missing in a cluster, for `devpocket doctor`.
 
@@ -42,6 +42,7 @@ mod objects;
 mod socket;
 mod stats;
 mod summary;
+mod upgrade;
 mod watch;
 
 /// How environments are made on a cluster.

@@ -3,6 +3,10 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
 
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::super::upgrade::{RECEIVE, config};
 use super::*;
 
 const STDERR: u8 = 2;
