@@ -147,6 +147,31 @@ fn attach_joins_its_stdin_and_stdout_to_a_socket_at_a_long_path() {
     assert!(attach.wait().unwrap().success());
 }
 
+/// What is left of a channel when the server's machine is gone: stdin ends, and nobody closes
+/// stdout.
+#[test]
+fn an_attach_whose_server_has_gone_ends_while_its_session_goes_on() {
+    let agent = Agent::start();
+    let mut attach = Command::new(binary())
+        .args(["attach", "--socket"])
+        .arg(&agent.socket)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = attach.stdin.take().unwrap();
+    let mut out = Vec::new();
+    ServerFrame::Open(Open { version: VERSION, role: Role::Session(open("s1")) }).encode(&mut out);
+    stdin.write_all(&out).unwrap();
+    let mut other = agent.session("s1");
+    drop(stdin);
+    let begun = Instant::now();
+    assert!(attach.wait().unwrap().success());
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    other.type_in("echo still he''re\n");
+    other.wait_for("still here\r\n");
+}
+
 #[test]
 fn attach_says_that_there_is_no_agent() {
     let out = Command::new(binary()).args(["attach", "--socket", "/nowhere/agent.sock"]).output().unwrap();

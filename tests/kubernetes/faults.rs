@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use devpocket::client::Environment;
@@ -12,6 +13,7 @@ use hyper::Method;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams};
 use serde_json::{Value, json};
+use tokio::sync::Barrier;
 
 use crate::SITE;
 use crate::common::cluster::admin;
@@ -125,18 +127,25 @@ async fn the_api_server_restarts_under_twenty_sessions() {
     for n in 0..SESSIONS {
         shells.push(Shell::quiet(person.options(&environment.id, &format!("s{n}"))).await);
     }
+    let begun = Arc::new(Barrier::new(SESSIONS + 1));
     let tasks: Vec<_> = shells
         .into_iter()
         .map(|mut shell| {
+            let begun = begun.clone();
             tokio::spawn(async move {
                 shell.type_text(&printing(LINES));
                 shell.until("some output", |shell| shell.received.len() > 500).await;
-                shell.until_text("THE END\r\n").await;
+                begun.wait().await;
+                // In parts, since the whole takes longer than anything else may.
+                let all = printed(LINES).len();
+                for part in 1..=10 {
+                    shell.until("more output", |shell| shell.received.len() >= all * part / 10).await;
+                }
                 shell
             })
         })
         .collect();
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    begun.wait().await;
     control.strike("kill", "apiserver");
     tokio::time::sleep(Duration::from_secs(2)).await;
     control.mend();
@@ -209,9 +218,13 @@ async fn a_container_out_of_memory_is_told_so() {
     let environment = person.running(&made.id).await;
     let mut shell = Shell::quiet(person.options(&environment.id, "main")).await;
     shell.run("echo kept > ~/file; sync").await;
-    // Ending processes frees none of it, so the kernel takes one after the other, and the container
-    // ends with its first one.
-    shell.type_text("cat /dev/zero >/dev/shm/full\n");
+    // The kernel takes the largest process, so the agent, which holds what was printed, is made
+    // larger than all the others.
+    for n in 0..4 {
+        let mut large = Shell::quiet(person.options(&environment.id, &format!("large{n}"))).await;
+        large.run("seq -w 1000000 1200000 | tr 0123456789 abcdefghij").await;
+    }
+    shell.type_text("while :; do sleep 1000 & done 2>/dev/null\n");
     let struck = Instant::now();
     shell.until("EXIT", |shell| shell.exit.is_some()).await;
     assert_eq!(shell.exit.as_ref().unwrap().reason, ExitReason::PodGone);

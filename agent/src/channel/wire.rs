@@ -8,7 +8,7 @@ use devpocket_protocol::agent::{AgentFrame, FrameReader};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::End;
 
@@ -20,7 +20,14 @@ const READ: usize = 16 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 
 /// How often a half-closed connection is looked at.
-const LOOK: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How long a half-closed connection may stay. On Kubernetes it is how a channel looks whose
+/// server has gone: nobody reads what is written to it.
+const HALF_CLOSED: Duration = Duration::from_secs(10);
+
+/// After how much silence a connection is given up. Servers send a PING every 5 to 15 s.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// How long a channel that ends may take to say its last words.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -34,13 +41,22 @@ pub(super) struct Wire {
     written: usize,
     /// The other side says nothing any more; it may still listen.
     half_closed: bool,
+    /// When the other side was last heard, or last kept from speaking.
+    heard: Instant,
 }
 
 impl Wire {
     pub(super) fn new(stream: UnixStream) -> Self {
         // Only a matter of latency.
         let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER);
-        Self { stream, frames: FrameReader::default(), out: Vec::new(), written: 0, half_closed: false }
+        Self {
+            stream,
+            frames: FrameReader::default(),
+            out: Vec::new(),
+            written: 0,
+            half_closed: false,
+            heard: Instant::now(),
+        }
     }
 
     /// Waits for the first frame.
@@ -87,11 +103,14 @@ impl Wire {
         let buffer = self.frames.buffer();
         buffer.reserve(READ);
         let half_closed = self.half_closed;
+        if !may_read && !half_closed {
+            self.heard = Instant::now();
+        }
+        let look = if half_closed { Instant::now() + LOOK } else { self.heard + SILENCE };
         tokio::select! {
             n = reader.read_buf(buffer), if may_read && !half_closed => {
-                if n? == 0 {
-                    self.half_closed = true;
-                }
+                self.half_closed = n? == 0;
+                self.heard = Instant::now();
             }
             n = writer.write(&self.out[self.written..]), if self.written < self.out.len() => {
                 self.written += n?;
@@ -102,10 +121,10 @@ impl Wire {
                     self.out.shrink_to(SEND_BUFFER);
                 }
             }
-            () = sleep(LOOK), if half_closed => {}
-            else => std::future::pending().await,
+            () = sleep_until(look) => {}
         }
-        if half_closed && self.is_abandoned() {
+        let limit = if half_closed { HALF_CLOSED } else { SILENCE };
+        if self.heard.elapsed() >= limit || (half_closed && self.is_abandoned()) {
             return Err(End::Done);
         }
         Ok(())
