@@ -18,7 +18,7 @@ use crate::runtime::{EnvironmentKey, Runtime};
 /// channel is opened anew).
 const REQUESTS: usize = 64;
 
-const OPEN_LIMIT: Duration = Duration::from_secs(10);
+const OPEN_LIMIT: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 const SILENCE: Duration = Duration::from_secs(35);
 const PAUSE: Duration = Duration::from_millis(500);

@@ -21,8 +21,8 @@ use super::hub::{Hub, RING_LIMIT};
 use super::snapshot::Snapshot;
 use crate::runtime::{BoxStream, EnvironmentKey, Runtime};
 
-/// How long opening a channel may take.
-const OPEN_LIMIT: Duration = Duration::from_secs(10);
+/// How long opening a channel may take; where many come back at once, they wait for each other.
+const OPEN_LIMIT: Duration = Duration::from_secs(30);
 
 /// How often the channel is kept alive; far below the idle time-outs of what may lie between
 /// (a load balancer's 60 s).

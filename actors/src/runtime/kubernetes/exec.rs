@@ -1,7 +1,14 @@
 //! Channels to agents: an exec of `devpocket-agent attach`.
 
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
 use kube::core::Status;
 use kube::core::response::StatusSummary;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::quote;
 use super::socket::{ChannelStream, Layout};
@@ -25,8 +32,45 @@ pub(super) async fn open(inner: &Inner, environment: &EnvironmentKey) -> Result<
         names::AGENT_DIR,
         names::SOCKET,
     );
+    // Never closed.
+    let place = Arc::clone(&inner.opening).acquire_owned().await.ok();
     let (socket, protocol) = connect(&inner.client, &doing, &path, &[V5, V4]).await?;
-    Ok(Box::new(ChannelStream::new(socket, layout(protocol))))
+    Ok(Box::new(Opening { stream: ChannelStream::new(socket, layout(protocol)), place }))
+}
+
+/// A channel that keeps its place among those that are being opened until the agent has spoken:
+/// the upgrade is answered before the node has started the command, which is the work.
+struct Opening<T> {
+    stream: T,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Opening<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_ready() {
+            self.place = None;
+        }
+        read
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Opening<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
 
 fn layout(protocol: &str) -> Layout {

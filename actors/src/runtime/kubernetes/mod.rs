@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kube::Client;
-use tokio::sync::watch as channel;
+use tokio::sync::{Semaphore, watch as channel};
 
 use super::{
     BoxStream, EnvironmentKey, EnvironmentSpec, LogLine, LogQuery, Observed, Runtime, RuntimeError, Stats,
@@ -84,7 +84,14 @@ pub struct KubernetesRuntime {
     inner: Arc<Inner>,
 }
 
+/// How many channels to agents are opened at once on a cluster. After an outage all sessions come
+/// back together; nodes start few commands at a time, and what waits too long there is work
+/// for nothing.
+const OPENING: usize = 4;
+
 struct Inner {
+    /// Places of channels that are being opened.
+    opening: Arc<Semaphore>,
     client: Client,
     config: KubernetesConfig,
     seen: watch::Seen,
@@ -97,6 +104,7 @@ impl KubernetesRuntime {
     #[must_use]
     pub fn new(client: Client, config: KubernetesConfig) -> Self {
         let inner = Inner {
+            opening: Arc::new(Semaphore::new(OPENING)),
             client,
             seen: watch::Seen::new(&config),
             config,
