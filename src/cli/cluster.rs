@@ -99,7 +99,7 @@ async fn add(config: &Config, wanted: Wanted) -> anyhow::Result<ExitCode> {
     let mut missing = 0;
     for finding in access::report(&client, &config.kubernetes.environments).await {
         if let Err(why) = &finding.result {
-            println!("{:<5} {:<24} {why}", if finding.needed { "FAIL" } else { "note" }, finding.subject);
+            println!("{:<5} {:<46} {why}", if finding.needed { "FAIL" } else { "note" }, finding.subject);
             missing += usize::from(finding.needed);
         }
     }

@@ -26,9 +26,10 @@ pub struct Args {
     configured: Configured,
 }
 
-#[derive(Default)]
 struct Report {
     failures: usize,
+    /// Of the column that says what was looked at.
+    width: usize,
 }
 
 impl Report {
@@ -37,7 +38,8 @@ impl Report {
     }
 
     fn line(&mut self, word: &str, what: &str, text: impl Display) {
-        println!("{word:<5} {what:<24} {text}");
+        let width = self.width;
+        println!("{word:<5} {what:<width$} {text}");
     }
 
     fn check<T: Display, E: Display>(&mut self, what: &str, result: Result<T, E>) {
@@ -60,11 +62,13 @@ impl Report {
 }
 
 pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut report = Report::default();
+    let mut report = Report { failures: 0, width: 14 };
     if let Some(name) = &args.cluster {
         let config = args.configured.read()?;
         let client = cluster::client_of(&config, name).await?;
-        for finding in access::report(&client, &config.kubernetes.environments).await {
+        let findings = access::report(&client, &config.kubernetes.environments).await;
+        report.width = findings.iter().map(|finding| finding.subject.len()).max().unwrap_or(0);
+        for finding in findings {
             if finding.needed {
                 report.check(&finding.subject, finding.result);
             } else {

@@ -40,7 +40,7 @@ pub enum WriteError {
         why: &'static str,
     },
     /// A fault of ours.
-    #[error("internal database error: {0}")]
+    #[error("database error: {0}")]
     Internal(String),
 }
 
@@ -59,7 +59,7 @@ pub enum ReadError {
     #[error("the database is not available")]
     Unavailable,
     /// A fault of ours.
-    #[error("internal database error: {0}")]
+    #[error("database error: {0}")]
     Internal(String),
 }
 
@@ -94,6 +94,15 @@ fn is_away(error: &sqlx::Error) -> bool {
 /// its messages quote values.
 fn describe(error: &sqlx::Error) -> String {
     match error {
+        sqlx::Error::Database(error) if error.code().is_some_and(|code| code.starts_with("28")) => {
+            "it does not let this user in; check user and password of DATABASE_URL".to_owned()
+        }
+        sqlx::Error::Database(error) if error.code().as_deref() == Some("3D000") => {
+            "there is no database of that name; make it, or correct DATABASE_URL".to_owned()
+        }
+        sqlx::Error::Database(error) if error.code().as_deref() == Some("42P01") => {
+            "its schema is not there; run devpocket migrate".to_owned()
+        }
         sqlx::Error::Database(error) => format!(
             "SQLSTATE {} on {}",
             error.code().as_deref().unwrap_or("unknown"),
