@@ -1,20 +1,18 @@
 //! The peer: a WebSocket task in front of a PTY and nothing else, in a process of its own.
 
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, accept_async_with_config, client_async_with_config};
 
+use crate::common::pty::Pty;
 use crate::figures::percentile;
 use crate::product::{BULK, ECHO};
 use crate::relay::{self, Relay};
@@ -73,66 +71,6 @@ async fn connection(tcp: TcpStream, relay: Option<PathBuf>) {
         }
     };
     tokio::select! { () = writing => {}, () = reading => {} }
-}
-
-/// A program in a PTY; it ends when this is dropped.
-pub struct Pty {
-    fd: AsyncFd<OwnedFd>,
-    child: Child,
-}
-
-impl Pty {
-    pub fn spawn(program: &str) -> Self {
-        let pty = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&pty).unwrap();
-        unlockpt(&pty).unwrap();
-        let name = ptsname(&pty, Vec::new()).unwrap().into_string().unwrap();
-        let open = || std::fs::File::options().read(true).write(true).open(&name).unwrap();
-        let child = Command::new("/bin/sh")
-            .args(["-c", program])
-            .stdin(Stdio::from(open()))
-            .stdout(Stdio::from(open()))
-            .stderr(Stdio::from(open()))
-            .spawn()
-            .unwrap();
-        rustix::io::ioctl_fionbio(&pty, true).unwrap();
-        #[expect(deprecated, reason = "its successor is unsafe; this descriptor stays with its owner")]
-        let fd = AsyncFd::new(pty).unwrap();
-        Self { fd, child }
-    }
-
-    pub async fn write(&self, data: &[u8]) {
-        let mut done = 0;
-        while done < data.len() {
-            let mut ready = self.fd.writable().await.unwrap();
-            if let Ok(Ok(n)) = ready.try_io(|fd| rustix::io::write(fd, &data[done..]).map_err(Into::into)) {
-                done += n;
-            }
-        }
-    }
-
-    /// As much as there is: a PTY gives at most a page at a time. 0 at the end.
-    pub async fn read(&self, buffer: &mut [u8]) -> usize {
-        let mut n = 0;
-        while n == 0 {
-            let Ok(mut ready) = self.fd.readable().await else { return 0 };
-            while n < buffer.len() {
-                match ready.try_io(|fd| rustix::io::read(fd, &mut buffer[n..]).map_err(Into::into)) {
-                    Ok(Ok(0) | Err(_)) => return n,
-                    Ok(Ok(more)) => n += more,
-                    Err(_) => break,
-                }
-            }
-        }
-        n
-    }
-}
-
-impl Drop for Pty {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// The peer's process.

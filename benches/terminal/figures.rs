@@ -13,11 +13,18 @@ pub fn percentile(figures: &[f64], share: f64) -> f64 {
 }
 
 /// What was measured.
-#[derive(Default)]
-pub struct Table(Vec<[String; 4]>);
+pub struct Table {
+    peer: &'static str,
+    rows: Vec<[String; 4]>,
+}
 
 impl Table {
-    /// A figure of ours beside that of the bare peer, by round.
+    /// A table beside a peer of this name.
+    pub fn beside(peer: &'static str) -> Self {
+        Self { peer, rows: Vec::new() }
+    }
+
+    /// A figure of ours beside that of the peer, by round.
     pub fn compare(&mut self, what: &str, ours: &[f64], bare: &[f64]) {
         let ratios: Vec<f64> = ours.iter().zip(bare).map(|(ours, bare)| ours / bare).collect();
         let range = |figures: &[f64]| {
@@ -26,20 +33,21 @@ impl Table {
         };
         let row = [what.to_owned(), range(ours), range(bare), format!("{:.2}", median(&ratios))];
         println!("{}", row.join("  "));
-        self.0.push(row);
+        self.rows.push(row);
     }
 
     /// A figure that has no peer.
+    #[allow(dead_code, reason = "not each benchmark has one")]
     pub fn alone(&mut self, what: &str, figure: f64) {
         let row = [what.to_owned(), format!("{figure:.1}"), String::new(), String::new()];
         println!("{}", row.join("  "));
-        self.0.push(row);
+        self.rows.push(row);
     }
 
     /// Prints all, medians with their range, and the median of the ratios of rounds.
     pub fn print(&self) {
-        println!("\n| | devpocket | bare | ratio |\n|---|---|---|---|");
-        for row in &self.0 {
+        println!("\n| | devpocket | {} | ratio |\n|---|---|---|---|", self.peer);
+        for row in &self.rows {
             println!("| {} |", row.join(" | "));
         }
     }

@@ -43,7 +43,7 @@ async fn measure(arguments: &[String]) {
     let runs = |part: &str| named.is_empty() || named.contains(&part);
     let rounds = if quick { 2 } else { 5 };
 
-    let mut table = Table::default();
+    let mut table = Table::beside("bare");
     if runs("echo") || runs("bulk") || runs("attach") {
         let mut product = Product::start().await;
         let bare = bare::Bare::start().await;

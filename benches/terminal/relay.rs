@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::LocalSet;
 
-use crate::bare::Pty;
+use crate::common::pty::Pty;
 
 /// The process behind the server: one thread, as the agent has.
 pub fn serve(socket: &Path) {

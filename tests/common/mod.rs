@@ -12,6 +12,7 @@
 pub mod cluster;
 pub mod cut;
 pub mod leash;
+pub mod pty;
 pub mod random;
 pub mod raw;
 pub mod screen;
