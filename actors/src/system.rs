@@ -8,7 +8,7 @@ use devpocket_protocol::Size;
 use devpocket_protocol::client::HelloEnvironment;
 use sqlx::PgPool;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::cluster::stored::StoredClusters;
 use crate::cluster::{ClustersArgs, Runtimes};
@@ -24,7 +24,7 @@ use crate::persistence::{
 };
 use crate::recorder::RecorderMessage;
 use crate::root::{Root, RootArgs, RootMessage};
-use crate::runtime::Runtime;
+use crate::runtime::{CALL_LIMIT, EnvironmentKey, LogLine, LogQuery, Runtime, RuntimeError};
 use crate::supervision::{
     ActorPath, Addr, CallError, Kind, Registry, Reply, TaskGuard, spawn_root, watchdog,
 };
@@ -117,6 +117,7 @@ struct Inner {
     persistence: Persistence,
     engine: EngineHandle,
     mails: MailerArgs,
+    runtimes: Runtimes,
     presence: Presence,
     root: Addr<RootMessage>,
     users: Addr<UsersMessage>,
@@ -178,6 +179,7 @@ impl System {
                 persistence,
                 engine,
                 mails,
+                runtimes,
                 presence: Presence::new(settings.connections_per_user),
                 ended,
             }),
@@ -291,6 +293,29 @@ impl System {
     ) -> Result<Vec<StoredLogLine>, EnvironmentError> {
         self.view(user, id).await?;
         Ok(records::recent_logs(self.inner.persistence.pool(), id, since, lines).await?)
+    }
+
+    /// What the runtime itself logged of an environment: its container's output, oldest first.
+    ///
+    /// # Errors
+    /// `NotFound`, or when the runtime can't tell.
+    pub async fn runtime_logs(
+        &self,
+        user: &str,
+        id: &str,
+        query: LogQuery,
+    ) -> Result<Vec<LogLine>, EnvironmentError> {
+        let view = self.view(user, id).await?;
+        let row = &view.environment;
+        let key = EnvironmentKey { id: row.id.clone(), user_id: row.user_id.clone() };
+        let runtime = self.inner.runtimes.get(&row.cluster_id).map_err(EnvironmentError::Refused)?;
+        let asked = timeout(CALL_LIMIT, runtime.logs(&key, query)).await;
+        asked
+            .unwrap_or_else(|_| Err(RuntimeError::Unavailable("The cluster does not answer.".into())))
+            .map_err(|error| match error {
+                RuntimeError::Unavailable(text) => EnvironmentError::Unavailable(text),
+                RuntimeError::Rejected(text) => EnvironmentError::Refused(text),
+            })
     }
 
     /// The install log of an environment, to follow.

@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use devpocket_actors::persistence::environments::EnvironmentView;
-use devpocket_actors::persistence::records::{StoredLogLine, StoredMetric};
+use devpocket_actors::persistence::records::StoredMetric;
 use devpocket_actors::persistence::terminals::TerminalSession;
 use serde_json::{Value, json};
 
@@ -82,12 +82,11 @@ pub fn environment_detail(view: &EnvironmentView, sessions: &[TerminalSession]) 
 
 /// Log lines, as one text.
 #[must_use]
-pub fn log_lines(view: &EnvironmentView, lines: &[StoredLogLine], wanted: u32) -> Value {
-    let text = lines.iter().map(|line| line.message.as_str()).collect::<Vec<_>>().join("\n");
+pub fn log_lines(view: &EnvironmentView, lines: &[String], wanted: u32) -> Value {
     both(json!({
         "environmentId": view.environment.id,
         "environmentName": view.environment.name,
-        "logs": text,
+        "logs": lines.join("\n"),
         "lines": lines.len(),
         "total": lines.len(),
         "totalLines": lines.len(),

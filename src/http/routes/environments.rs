@@ -10,6 +10,7 @@ use devpocket_actors::persistence::environments::{
     self, CreateEnvironment, EnvironmentFilter, EnvironmentView, UpdateEnvironment, VariableChange,
 };
 use devpocket_actors::persistence::{EnvironmentStatus, Plan, Variables, new_id, records, terminals};
+use devpocket_actors::runtime::LogQuery;
 use serde_json::{Value, json};
 
 use super::query::Params;
@@ -196,8 +197,21 @@ pub(super) async fn logs(
     let view = owned(&app, &principal, &id).await?;
     let lines = params.number("lines", 100, 1, records::MAX_LOG_LINES)?;
     let since: Option<DateTime<Utc>> = params.parsed("since")?;
-    let found = app.system().environment_logs(&principal.user_id, &id, lines, since).await?;
-    Ok(Json(render::log_lines(&view, &found, lines)))
+    let text: Vec<String> = match params.text("source") {
+        // What the agent did: install and startup commands.
+        None | Some("install") => {
+            let found = app.system().environment_logs(&principal.user_id, &id, lines, since).await?;
+            found.into_iter().map(|line| line.message).collect()
+        }
+        // What the container, or the sandbox, wrote.
+        Some("container") => {
+            let query = LogQuery { lines: lines as usize, since };
+            let found = app.system().runtime_logs(&principal.user_id, &id, query).await?;
+            found.into_iter().map(|line| line.text).collect()
+        }
+        Some(_) => return Err(ApiError::bad_request("Invalid source: it is install or container")),
+    };
+    Ok(Json(render::log_lines(&view, &text, lines)))
 }
 
 pub(super) async fn metrics(
