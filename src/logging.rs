@@ -11,9 +11,7 @@ use crate::config::Log;
 /// # Errors
 /// When the filter cannot be read.
 pub fn start(log: &Log) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&log.filter).map_err(|error| {
-        format!("LOG_LEVEL: {error}, expected error, warn, info, debug, trace or a filter")
-    })?;
+    let filter = filter(&log.filter)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let _ = if log.json {
         builder.json().try_init()
@@ -22,6 +20,17 @@ pub fn start(log: &Log) -> Result<(), String> {
     };
     std::panic::set_hook(Box::new(on_panic));
     Ok(())
+}
+
+/// The filter, without what must not be logged whatever it says: kube warns of an answer that it
+/// can't read with the whole answer, and that may be a Secret.
+fn filter(text: &str) -> Result<EnvFilter, String> {
+    let wrong = |error: &dyn std::fmt::Display| {
+        format!("LOG_LEVEL: {error}, expected error, warn, info, debug, trace or a filter")
+    };
+    let filter = EnvFilter::try_new(text).map_err(|error| wrong(&error))?;
+    let quiet = "kube_client::client=error".parse().map_err(|error| wrong(&error))?;
+    Ok(filter.add_directive(quiet))
 }
 
 /// One line with the place. The usual hook can print a backtrace with names, and looking those
@@ -35,4 +44,51 @@ fn on_panic(info: &std::panic::PanicHookInfo<'_>) {
         .unwrap_or("no text");
     let place = info.location().map(ToString::to_string).unwrap_or_default();
     tracing::error!(place, "panic: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Lines {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[test]
+    fn answers_that_cannot_be_read_are_not_logged_whatever_is_asked_for() {
+        for asked in ["warn", "trace", "warn,kube_client=trace", "kube_client::client=trace"] {
+            let lines = Lines::default();
+            let log =
+                tracing_subscriber::fmt().with_env_filter(filter(asked).unwrap()).with_writer(lines.clone());
+            tracing::subscriber::with_default(log.finish(), || {
+                tracing::warn!(target: "kube_client::client", "hunter2");
+                tracing::warn!(target: "devpocket", "shown");
+            });
+            let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+            assert!(!text.contains("hunter2"), "{asked}: {text}");
+            assert_eq!(text.contains("shown"), !asked.starts_with("kube"), "{asked}: {text}");
+        }
+    }
 }

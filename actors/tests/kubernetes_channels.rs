@@ -1,5 +1,5 @@
-//! Channels into pods, on a real cluster: `DEVPOCKET_TEST_KUBERNETES=1` and `KUBECONFIG`. The
-//! cluster's node must be this machine (the pods mount folders of it) and have `devbox:1`.
+//! Channels into pods, on the cluster of `KUBECONFIG`. Its node must be this machine (the pods
+//! mount folders of it) and have `devbox:1`; kubectl is needed too.
 
 #![allow(
     clippy::unwrap_used,
@@ -35,12 +35,10 @@ mod runtime_suite;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn kubeconfig() -> Option<PathBuf> {
-    if std::env::var_os("DEVPOCKET_TEST_KUBERNETES").is_none_or(|value| value != "1") {
-        println!("skipped: DEVPOCKET_TEST_KUBERNETES=1 and KUBECONFIG run it on a cluster");
-        return None;
-    }
-    Some(std::env::var_os("KUBECONFIG").expect("KUBECONFIG names a cluster").into())
+fn kubeconfig() -> PathBuf {
+    std::env::var_os("KUBECONFIG")
+        .expect("KUBECONFIG must name a cluster: make test-kubernetes KUBECONFIG=…")
+        .into()
 }
 
 /// A namespace of an installation of its own, with folders of this machine for its pods.
@@ -72,8 +70,8 @@ fn installation(client_id: &str) -> KubernetesConfig {
 }
 
 impl Place {
-    async fn new() -> Option<Self> {
-        let access = Access::File(kubeconfig()?);
+    async fn new() -> Self {
+        let access = Access::File(kubeconfig());
         let client = connect::client(&access).await.unwrap();
         let id: String = format!("t{}", uuid::Uuid::new_v4().simple()).chars().take(12).collect();
         let namespace = format!("{id}-u1");
@@ -81,7 +79,7 @@ impl Place {
         Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &object).await.unwrap();
         let runtime = KubernetesRuntime::new(client.clone(), installation(&id));
         let files = tempfile::tempdir().unwrap();
-        Some(Self { client, runtime, namespace, files })
+        Self { client, runtime, namespace, files }
     }
 
     fn key(&self) -> EnvironmentKey {
@@ -161,10 +159,10 @@ impl Place {
     }
 
     /// A pod whose agent is a script.
-    async fn with_script(script: &str) -> Option<Self> {
-        let place = Self::new().await?;
+    async fn with_script(script: &str) -> Self {
+        let place = Self::new().await;
         place.running(&place.stand_in(script), json!(["sleep", "3600"])).await;
-        Some(place)
+        place
     }
 }
 
@@ -174,7 +172,7 @@ fn words<T>(result: Result<T, RuntimeError>) -> String {
 
 #[tokio::test]
 async fn the_agent_greets() {
-    let Some(place) = Place::new().await else { return };
+    let place = Place::new().await;
     let config = json!({
         "environment_id": "e1", "environment_name": "test", "socket": "/devpocket/run/agent.sock", "home": "/tmp",
     });
@@ -196,7 +194,7 @@ async fn the_agent_greets() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn much_output_comes_byte_for_byte() {
-    let Some(place) = Place::with_script("exec seq 1 2700000").await else { return };
+    let place = Place::with_script("exec seq 1 2700000").await;
     let mut stream = place.runtime.open(&place.key()).await.unwrap();
     let began = Instant::now();
     let mut got = Vec::new();
@@ -208,7 +206,7 @@ async fn much_output_comes_byte_for_byte() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn much_input_waits_and_comes_byte_for_byte() {
-    let Some(place) = Place::with_script("sleep 2; exec cat").await else { return };
+    let place = Place::with_script("sleep 2; exec cat").await;
     let (mut reader, mut writer) = split(place.runtime.open(&place.key()).await.unwrap());
     let sent: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
     let wanted = sent.clone();
@@ -225,7 +223,7 @@ async fn much_input_waits_and_comes_byte_for_byte() {
 
 #[tokio::test]
 async fn who_does_not_read_keeps_the_stream() {
-    let Some(place) = Place::with_script("seq 1 1000000; exec cat").await else { return };
+    let place = Place::with_script("seq 1 1000000; exec cat").await;
     let mut stream = place.runtime.open(&place.key()).await.unwrap();
     sleep(Duration::from_secs(12)).await;
     let mut left: usize = (1..=1_000_000).map(|line: u32| line.to_string().len() + 1).sum();
@@ -242,7 +240,7 @@ async fn who_does_not_read_keeps_the_stream() {
 
 #[tokio::test]
 async fn a_pod_that_goes_ends_its_streams() {
-    let Some(place) = Place::with_script("exec cat").await else { return };
+    let place = Place::with_script("exec cat").await;
     let mut stream = place.runtime.open(&place.key()).await.unwrap();
     stream.write_all(b"x").await.unwrap();
     assert_eq!(timeout(PATIENCE, stream.read_u8()).await.unwrap().unwrap(), b'x');
@@ -256,7 +254,7 @@ async fn a_pod_that_goes_ends_its_streams() {
 
 #[tokio::test]
 async fn what_is_not_there_is_said() {
-    let Some(place) = Place::with_script("echo 'no agent can be reached' >&2; exit 1").await else { return };
+    let place = Place::with_script("echo 'no agent can be reached' >&2; exit 1").await;
     let mut stream = place.runtime.open(&place.key()).await.unwrap();
     let error = timeout(PATIENCE, stream.read_u8()).await.unwrap().unwrap_err().to_string();
     println!("agent fails: {error}");
@@ -279,7 +277,7 @@ async fn what_is_not_there_is_said() {
 
 #[tokio::test]
 async fn a_container_that_does_not_run_is_said() {
-    let Some(place) = Place::new().await else { return };
+    let place = Place::new().await;
     place.pod(&place.stand_in(""), json!(["bash", "-c", "echo the last words; exit 3"]), json!({})).await;
     place
         .wait_for(|pod| {
@@ -294,30 +292,43 @@ async fn a_container_that_does_not_run_is_said() {
     let error = place.runtime.open(&place.key()).await.map(drop);
     assert!(matches!(error, Err(RuntimeError::Unavailable(_))), "{error:?}");
     println!("no container: {}", words(error));
-    let lines = place.runtime.logs(&place.key(), LogQuery { lines: 10, since: None }).await.unwrap();
+    let lines =
+        place.runtime.logs(&place.key(), LogQuery { lines: 10, since: None, previous: false }).await.unwrap();
     assert_eq!(lines.last().unwrap().text, "the last words", "{lines:?}");
 }
 
 #[tokio::test]
 async fn logs_are_the_newest_lines_with_their_times() {
-    let Some(place) = Place::new().await else { return };
+    let place = Place::new().await;
     place.running(&place.stand_in(""), json!(["bash", "-c", "seq 1 3000; exec sleep 3600"])).await;
-    let lines = place.runtime.logs(&place.key(), LogQuery { lines: 5000, since: None }).await.unwrap();
+    let lines = place
+        .runtime
+        .logs(&place.key(), LogQuery { lines: 5000, since: None, previous: false })
+        .await
+        .unwrap();
     assert_eq!((lines.len(), lines[999].text.as_str()), (1000, "3000"));
     let at = lines[0].at.expect("lines have times");
     assert!((chrono::Utc::now() - at).num_seconds().abs() < 60, "{at}");
     let since = Some(chrono::Utc::now() + chrono::Duration::seconds(5));
-    assert!(place.runtime.logs(&place.key(), LogQuery { lines: 10, since }).await.unwrap().is_empty());
+    assert!(
+        place
+            .runtime
+            .logs(&place.key(), LogQuery { lines: 10, since, previous: false })
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[tokio::test]
 async fn an_init_container_that_fails_is_read() {
-    let Some(place) = Place::new().await else { return };
+    let place = Place::new().await;
     let init = json!({"initContainers": [{"name": "agent", "image": "devbox:1", "command": ["bash", "-c", "echo no room; exit 1"]}]});
     place.pod(&place.stand_in(""), json!(["sleep", "3600"]), init).await;
     let read = timeout(PATIENCE, async {
         loop {
-            match place.runtime.logs(&place.key(), LogQuery { lines: 10, since: None }).await {
+            match place.runtime.logs(&place.key(), LogQuery { lines: 10, since: None, previous: false }).await
+            {
                 Ok(lines) if !lines.is_empty() => return lines,
                 _ => sleep(Duration::from_millis(200)).await,
             }
@@ -328,7 +339,7 @@ async fn an_init_container_that_fails_is_read() {
 
 #[tokio::test]
 async fn ports_are_forwarded() {
-    let Some(place) = Place::new().await else { return };
+    let place = Place::new().await;
     // An echo; the image's Python has little more than sockets.
     let server = "import socket,os
 l=socket.socket()
@@ -373,7 +384,7 @@ while 1:
 
 #[tokio::test]
 async fn figures_come_of_the_node() {
-    let Some(place) = Place::new().await else { return };
+    let place = Place::new().await;
     place.running(&place.stand_in(""), json!(["bash", "-c", "while :; do :; done"])).await;
     let mut spec = runtime_suite::spec("test");
     spec.key = place.key();
@@ -391,7 +402,7 @@ async fn figures_come_of_the_node() {
 
 #[tokio::test]
 async fn the_report_names_what_a_role_lacks() {
-    let Some(place) = Place::new().await else { return };
+    let place = Place::new().await;
     let config = installation("t1");
     let lacking = |findings: &[Finding]| -> Vec<String> {
         let wrong = findings.iter().filter(|finding| finding.needed && finding.result.is_err());
@@ -433,9 +444,9 @@ fn token(namespace: &str, account: &str) -> String {
 
 #[tokio::test]
 async fn the_health_check_tells_a_stranger() {
-    let Some(place) = Place::new().await else { return };
+    let place = Place::new().await;
     place.runtime.check().await.unwrap();
-    let text = std::fs::read_to_string(kubeconfig().unwrap()).unwrap();
+    let text = std::fs::read_to_string(kubeconfig()).unwrap();
     let nobody = text.replace("127.0.0.1:16443", "127.0.0.1:1");
     let client = connect::client(&Access::Kubeconfig { text: nobody.into(), context: None }).await.unwrap();
     let error = KubernetesRuntime::new(client, installation("t1")).check().await;
@@ -461,7 +472,7 @@ xBkDMw==
 
 /// The cluster's kubeconfig with this authority and this token.
 fn access_with(authority: Option<&str>, token: &str) -> Result<Access, RuntimeError> {
-    let text = std::fs::read_to_string(kubeconfig().unwrap()).unwrap();
+    let text = std::fs::read_to_string(kubeconfig()).unwrap();
     let file: Value = serde_saphyr::from_str(&text).unwrap();
     let mut cluster = file["clusters"][0]["cluster"].clone();
     if let Some(authority) = authority {
@@ -485,9 +496,6 @@ async fn check_with(authority: Option<&str>, token: &str) -> Result<(), RuntimeE
 
 #[tokio::test]
 async fn wrong_authorities_and_tokens_are_told() {
-    if kubeconfig().is_none() {
-        return;
-    }
     let error = check_with(Some(STRANGER), "nonsense").await;
     println!("{error:?}");
     assert!(matches!(&error, Err(RuntimeError::Rejected(text)) if text.contains("authority")), "{error:?}");
@@ -501,7 +509,7 @@ async fn wrong_authorities_and_tokens_are_told() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "prints latencies"]
 async fn latency_of_an_echo() {
-    let Some(place) = Place::with_script("exec cat").await else { return };
+    let place = Place::with_script("exec cat").await;
     let began = Instant::now();
     let mut stream = place.runtime.open(&place.key()).await.unwrap();
     stream.write_all(b"k").await.unwrap();

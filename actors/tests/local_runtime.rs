@@ -319,7 +319,8 @@ async fn an_agent_that_cannot_start_is_a_failure_with_a_reason() {
     assert!(reason.contains("out of order"), "{reason}");
     let seen = place.runtime.watch(&spec.key).await.unwrap();
     assert_eq!(*seen.borrow(), Observed::Failed(reason));
-    let log = place.runtime.logs(&spec.key, LogQuery { lines: 10, since: None }).await.unwrap();
+    let log =
+        place.runtime.logs(&spec.key, LogQuery { lines: 10, since: None, previous: false }).await.unwrap();
     assert!(log.iter().any(|line| line.text == "out of order"), "{log:?}");
     place.runtime.stop(&spec.key).await.unwrap();
     assert_eq!(*place.runtime.watch(&spec.key).await.unwrap().borrow(), Observed::Absent);

@@ -134,6 +134,8 @@ pub struct LogQuery {
     pub lines: usize,
     /// Only lines not older than this.
     pub since: Option<DateTime<Utc>>,
+    /// What the container before this one wrote, where the runtime keeps that.
+    pub previous: bool,
 }
 
 /// One line of a runtime's own log of an environment.

@@ -236,7 +236,7 @@ pub async fn delete_removes_all_of_it_alone(
 
 /// What is no id is refused by every call, for good.
 pub async fn hostile_ids_are_refused(runtime: &dyn Runtime) {
-    let query = LogQuery { lines: 1, since: None };
+    let query = LogQuery { lines: 1, since: None, previous: false };
     for id in ["", ".", "..", "../other", "a/b", "/etc", "-rf", "A", "a b", &"x".repeat(300)] {
         let key = &key(id);
         let refused = |result: Result<(), RuntimeError>| {

@@ -205,7 +205,7 @@ pub(super) async fn logs(
         }
         // What the container, or the sandbox, wrote.
         Some("container") => {
-            let query = LogQuery { lines: lines as usize, since };
+            let query = LogQuery { lines: lines as usize, since, previous: params.is_on("previous") };
             let found = app.system().runtime_logs(&principal.user_id, &id, query).await?;
             found.into_iter().map(|line| line.text).collect()
         }

@@ -50,12 +50,16 @@ async fn read_newest(
         tail_lines: i64::try_from(query.lines.min(LINES)).ok(),
         ..LogParams::default()
     };
-    let tries = [
-        params(names::CONTAINER, false),
-        params(names::CONTAINER, true),
-        params(names::AGENT_CONTAINER, false),
-        params(names::AGENT_CONTAINER, true),
-    ];
+    let tries = if query.previous {
+        vec![params(names::CONTAINER, true)]
+    } else {
+        vec![
+            params(names::CONTAINER, false),
+            params(names::CONTAINER, true),
+            params(names::AGENT_CONTAINER, false),
+            params(names::AGENT_CONTAINER, true),
+        ]
+    };
     for params in tries {
         match text(&pods, &pod, params).await {
             // Seconds are all that the question can say.
