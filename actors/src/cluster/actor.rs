@@ -86,6 +86,8 @@ pub(super) struct ClusterArgs {
 pub(super) enum ClusterMessage {
     /// It was looked at; the text says what is wrong.
     Checked(Result<(), String>),
+    /// It was searched; what an operator has to look at, in a word or two.
+    Surveyed(Option<&'static str>),
     /// Its watch can't go on.
     Lost(String),
 }
@@ -96,6 +98,8 @@ pub(super) enum ClusterMessage {
 /// the restart policy says when it is tried again. What was seen is kept by the runtime.
 pub(super) struct Cluster {
     health: Option<Result<(), String>>,
+    /// What the last survey found that should not be so.
+    found: Option<&'static str>,
     _tasks: [TaskGuard; 3],
 }
 
@@ -120,11 +124,13 @@ impl Behavior for Cluster {
                 sleep(CHECK_PERIOD).await;
             }
         });
+        let me = context.me.clone();
         let survey = TaskGuard::spawn(async move {
             loop {
                 match orphans::survey(&args.id, args.runtime.as_ref(), &args.persistence).await {
                     Ok(survey) => {
                         survey.report(&args.id);
+                        let _ = me.cast(ClusterMessage::Surveyed(survey.word()));
                         sleep(SURVEY_PERIOD).await;
                     }
                     Err(reason) => {
@@ -134,12 +140,16 @@ impl Behavior for Cluster {
                 }
             }
         });
-        Ok(Self { health: None, _tasks: [follow, check, survey] })
+        Ok(Self { health: None, found: None, _tasks: [follow, check, survey] })
     }
 
     fn handle(&mut self, context: &Context<Self>, message: ClusterMessage) -> Result<(), Failure> {
         let health = match message {
             ClusterMessage::Checked(health) => health,
+            ClusterMessage::Surveyed(found) => {
+                self.found = found;
+                return Ok(());
+            }
             ClusterMessage::Lost(reason) => return Err(Failure::new(reason)),
         };
         if self.health.as_ref() != Some(&health) {
@@ -155,7 +165,7 @@ impl Behavior for Cluster {
     fn state(&self) -> &'static str {
         match &self.health {
             None => "checking",
-            Some(Ok(())) => "healthy",
+            Some(Ok(())) => self.found.unwrap_or("healthy"),
             Some(Err(_)) => "unhealthy",
         }
     }

@@ -6,12 +6,13 @@
 //! * Something of an environment **without a row** is reported and kept. It holds somebody's
 //!   files, and a database that was restored from a backup knows less than the cluster.
 //! * An environment that came up before and has **nothing** on its cluster has lost its volume:
-//!   that is reported; its actor makes it anew, with an empty volume.
+//!   that is reported; its actor makes it anew, with an empty volume. One that is being deleted
+//!   has not.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::persistence::environments::{self, Fate};
-use crate::persistence::{EnvironmentStatus, Persistence};
+use crate::persistence::{DesiredState, EnvironmentStatus, Persistence};
 use crate::runtime::{EnvironmentKey, Runtime};
 
 /// The most ids that a report names.
@@ -63,14 +64,34 @@ pub async fn survey(
         }
     }
     let present: HashSet<&String> = present.iter().collect();
-    let lost = rows.values().filter(|row| {
-        row.installed && row.status != EnvironmentStatus::Terminated && !present.contains(&row.id)
-    });
-    survey.lost = lost.map(|row| row.id.clone()).collect();
+    let missing = |row: &&Fate| {
+        row.installed && row.desired_state != DesiredState::Terminated && !present.contains(&row.id)
+    };
+    survey.lost = rows.values().filter(missing).map(|row| row.id.clone()).collect();
+    if !survey.lost.is_empty() {
+        // They may have come up since the cluster was asked.
+        let present = runtime.inventory().await.map_err(|error| error.to_string())?;
+        let present: HashSet<String> = present.into_iter().collect();
+        survey.lost.retain(|id| !present.contains(id));
+        survey.lost.sort_unstable();
+    }
     Ok(survey)
 }
 
 impl Survey {
+    /// The gravest of what was found that somebody has to look at, in a word or two.
+    pub(super) fn word(&self) -> Option<&'static str> {
+        if !self.lost.is_empty() {
+            Some("volumes lost")
+        } else if !self.stuck.is_empty() {
+            Some("deletions stuck")
+        } else if !self.unknown.is_empty() {
+            Some("unknown environments")
+        } else {
+            None
+        }
+    }
+
     /// Tells the operator.
     pub(super) fn report(&self, cluster: &str) {
         let some = |ids: &[String]| ids.iter().take(NAMED).cloned().collect::<Vec<_>>().join(" ");

@@ -32,7 +32,7 @@ pub struct Place {
     pub config: KubernetesConfig,
     /// How many requests the runtime has made.
     pub requests: Arc<AtomicUsize>,
-    follows: JoinHandle<()>,
+    follows: Option<Following>,
 }
 
 impl Place {
@@ -61,7 +61,7 @@ impl Place {
         let requests = Arc::new(AtomicUsize::new(0));
         let counted = counted(&requests).await;
         let runtime = KubernetesRuntime::new(counted, config.clone());
-        let follows = follow(&runtime);
+        let follows = Some(follow(&runtime));
         Some(Self { runtime, client: client().await, config, requests, follows })
     }
 
@@ -72,9 +72,9 @@ impl Place {
 
     /// Cuts the watch off, and begins it anew after `pause`.
     pub async fn interrupt(&mut self, pause: Duration) {
-        self.follows.abort();
+        self.follows = None;
         tokio::time::sleep(pause).await;
-        self.follows = follow(&self.runtime);
+        self.follows = Some(follow(&self.runtime));
     }
 
     pub fn requests(&self) -> usize {
@@ -110,7 +110,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.follows.abort();
+        self.follows = None;
         let selector = format!("devpocket.dev/installation={}", self.config.installation);
         // A thread of its own, because the test's runtime is busy ending.
         let ended = std::thread::spawn(move || {
@@ -139,15 +139,26 @@ pub fn spec(name: &str) -> EnvironmentSpec {
     }
 }
 
-fn follow(runtime: &KubernetesRuntime) -> JoinHandle<()> {
-    let runtime = runtime.clone();
-    tokio::spawn(async move {
-        let error = runtime.follow().await;
-        panic!("the watch ended: {error}");
-    })
+/// The watch of a runtime; it ends when this is dropped.
+pub struct Following(JoinHandle<()>);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
-async fn kubeconfig() -> Config {
+/// Keeps a runtime's watch going.
+pub fn follow(runtime: &KubernetesRuntime) -> Following {
+    let runtime = runtime.clone();
+    Following(tokio::spawn(async move {
+        let error = runtime.follow().await;
+        panic!("the watch ended: {error}");
+    }))
+}
+
+/// How the cluster is reached.
+pub async fn kubeconfig() -> Config {
     let file = Kubeconfig::read().expect("KUBECONFIG can be read");
     Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.expect("it can be used")
 }

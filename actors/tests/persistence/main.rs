@@ -5,6 +5,7 @@
 mod embedded;
 mod engine;
 mod environments;
+mod orphans;
 mod people;
 mod support;
 mod templates;

@@ -6,7 +6,7 @@ use sqlx::{FromRow, PgPool};
 use super::{Environment, EnvironmentView};
 use crate::persistence::Page;
 use crate::persistence::error::ReadError;
-use crate::persistence::words::EnvironmentStatus;
+use crate::persistence::words::{DesiredState, EnvironmentStatus};
 
 /// An [`EnvironmentView`], with a condition and an order.
 macro_rules! view {
@@ -103,6 +103,8 @@ pub struct Fate {
     pub user_id: String,
     /// Its status.
     pub status: EnvironmentStatus,
+    /// What is wanted of it.
+    pub desired_state: DesiredState,
     /// Whether it came up before, so that it has a volume.
     #[sqlx(rename = "installation_completed")]
     pub installed: bool,
@@ -114,7 +116,7 @@ pub struct Fate {
 /// `Unavailable` while the database is away.
 pub async fn fates(pool: &PgPool, cluster_id: &str, present: &[String]) -> Result<Vec<Fate>, ReadError> {
     Ok(sqlx::query_as(
-        "SELECT id, user_id, status, installation_completed FROM environments
+        "SELECT id, user_id, status, desired_state, installation_completed FROM environments
          WHERE cluster_id = $1 AND (status <> 'TERMINATED' OR id = ANY($2))",
     )
     .bind(cluster_id)
