@@ -1,7 +1,6 @@
 //! The Kubernetes runtime on a real cluster, with the real agent.
 //!
-//! Runs where `DEVPOCKET_TEST_KUBERNETES=1` and `KUBECONFIG` name a cluster that may be used; it
-//! has to have the images `devbox:1` and `devpocket-agent:dev` (`DEVPOCKET_AGENT_IMAGE`).
+//! It has to have the images `devbox:1` and `devpocket-agent:dev` (`DEVPOCKET_AGENT_IMAGE`).
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 

@@ -24,7 +24,7 @@ fn as_json(object: &impl serde::Serialize) -> Value {
 
 #[tokio::test]
 async fn everything_is_applied_as_it_should_be() {
-    let Some(place) = Place::new("everything_is_applied_as_it_should_be").await else { return };
+    let place = Place::new("everything_is_applied_as_it_should_be").await;
     let spec = spec("My App");
     place.runtime.ensure(&spec).await.unwrap();
     let key = &spec.key;
@@ -125,7 +125,7 @@ async fn everything_is_applied_as_it_should_be() {
 
 #[tokio::test]
 async fn an_environment_may_run_as_an_ordinary_user() {
-    let Some(place) = Place::new("an_environment_may_run_as_an_ordinary_user").await else { return };
+    let place = Place::new("an_environment_may_run_as_an_ordinary_user").await;
     let placement =
         Placement { run_as_root: false, runtime_class: Some("runc".to_owned()), ..Placement::default() };
     let spec = EnvironmentSpec { placement, ..spec("user") };
@@ -142,7 +142,7 @@ async fn an_environment_may_run_as_an_ordinary_user() {
 
 #[tokio::test]
 async fn a_start_costs_few_requests() {
-    let Some(place) = Place::new("a_start_costs_few_requests").await else { return };
+    let place = Place::new("a_start_costs_few_requests").await;
     let (first, second) = (spec("first"), spec("second"));
     drop(place.runtime.watch(&first.key).await.unwrap());
     let watching = place.requests();
@@ -161,7 +161,7 @@ async fn a_start_costs_few_requests() {
 
 #[tokio::test]
 async fn the_volume_is_kept_over_a_stop() {
-    let Some(place) = Place::new("the_volume_is_kept_over_a_stop").await else { return };
+    let place = Place::new("the_volume_is_kept_over_a_stop").await;
     let spec = spec("keep");
     let mut seen = place.runtime.watch(&spec.key).await.unwrap();
     assert_eq!(*seen.borrow_and_update(), Observed::Absent);
@@ -195,7 +195,7 @@ async fn the_volume_is_kept_over_a_stop() {
 
 #[tokio::test]
 async fn a_changed_specification_counts_from_the_next_start() {
-    let Some(place) = Place::new("a_changed_specification_counts_from_the_next_start").await else { return };
+    let place = Place::new("a_changed_specification_counts_from_the_next_start").await;
     let small = spec("grows");
     let instance = start(&place.runtime, &small).await;
     let resources = Resources { memory_bytes: 128 << 20, ..small.resources };
@@ -209,7 +209,7 @@ async fn a_changed_specification_counts_from_the_next_start() {
 
 #[tokio::test]
 async fn deletion_spares_everybody_else() {
-    let Some(place) = Place::new("deletion_spares_everybody_else").await else { return };
+    let place = Place::new("deletion_spares_everybody_else").await;
     let (one, neighbour) = (spec("one"), spec("neighbour"));
     let of_u2 = |spec: EnvironmentSpec| EnvironmentSpec {
         key: EnvironmentKey { user_id: "u2".to_owned(), ..spec.key.clone() },
@@ -257,7 +257,7 @@ async fn deletion_spares_everybody_else() {
 
 #[tokio::test]
 async fn a_foreign_namespace_is_not_touched() {
-    let Some(place) = Place::new("a_foreign_namespace_is_not_touched").await else { return };
+    let place = Place::new("a_foreign_namespace_is_not_touched").await;
     let spec = spec("theirs");
     let namespaces = Api::<Namespace>::all(place.client.clone());
     let name = place.namespace(&spec.key);
@@ -293,7 +293,7 @@ async fn a_foreign_namespace_is_not_touched() {
 
 #[tokio::test]
 async fn a_plan_that_changes_changes_the_quota() {
-    let Some(place) = Place::new("a_plan_that_changes_changes_the_quota").await else { return };
+    let place = Place::new("a_plan_that_changes_changes_the_quota").await;
     let spec = spec("promoted");
     place.runtime.ensure(&EnvironmentSpec { plan: Plan::Starter, ..spec.clone() }).await.unwrap();
     let pods = async || {

@@ -11,7 +11,7 @@ use crate::support::World;
 
 #[tokio::test]
 async fn what_deletions_left_goes_and_what_is_unknown_stays() {
-    let Some(place) = Place::new("what_deletions_left_goes_and_what_is_unknown_stays").await else { return };
+    let place = Place::new("what_deletions_left_goes_and_what_is_unknown_stays").await;
     let world = World::new().await;
     let cluster = clusters::by_id_or_name(world.persistence.pool(), "local").await.unwrap().unwrap();
     let cluster = cluster.cluster.id;

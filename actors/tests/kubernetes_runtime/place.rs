@@ -36,13 +36,13 @@ pub struct Place {
 }
 
 impl Place {
-    /// Nothing where there is no cluster to test with.
-    pub async fn new(test: &str) -> Option<Self> {
+    /// A place on the cluster of `KUBECONFIG`.
+    pub async fn new(test: &str) -> Self {
         Self::with(test, |_| {}).await
     }
 
     /// The same, with another configuration.
-    pub async fn with(test: &str, change: impl FnOnce(&mut KubernetesConfig)) -> Option<Self> {
+    pub async fn with(test: &str, change: impl FnOnce(&mut KubernetesConfig)) -> Self {
         let named = std::env::var_os("KUBECONFIG").is_some();
         assert!(named, "{test}: KUBECONFIG must name a cluster: make test-kubernetes KUBECONFIG=…");
         let _ = tracing_subscriber::fmt()
@@ -62,7 +62,7 @@ impl Place {
         let counted = counted(&requests).await;
         let runtime = KubernetesRuntime::new(counted, config.clone());
         let follows = Some(follow(&runtime));
-        Some(Self { runtime, client: client().await, config, requests, follows })
+        Self { runtime, client: client().await, config, requests, follows }
     }
 
     /// The same installation for another server.

@@ -16,7 +16,7 @@ fn another(observed: &Observed, before: &str) -> bool {
 
 #[tokio::test]
 async fn a_deleted_pod_comes_back_and_says_why() {
-    let Some(place) = Place::new("a_deleted_pod_comes_back_and_says_why").await else { return };
+    let place = Place::new("a_deleted_pod_comes_back_and_says_why").await;
     let spec = spec("evicted");
     let instance = start(&place.runtime, &spec).await;
     let mut seen = place.runtime.watch(&spec.key).await.unwrap();
@@ -51,7 +51,7 @@ fn agent_process(pod: &Pod) -> Option<i32> {
 
 #[tokio::test]
 async fn a_killed_agent_is_another_instance_with_a_reason() {
-    let Some(place) = Place::new("a_killed_agent_is_another_instance_with_a_reason").await else { return };
+    let place = Place::new("a_killed_agent_is_another_instance_with_a_reason").await;
     let spec = spec("killed");
     let instance = start(&place.runtime, &spec).await;
     let mut seen = place.runtime.watch(&spec.key).await.unwrap();
@@ -78,7 +78,7 @@ async fn a_killed_agent_is_another_instance_with_a_reason() {
 
 #[tokio::test]
 async fn a_watch_that_is_begun_anew_leaves_no_gap() {
-    let Some(mut place) = Place::new("a_watch_that_is_begun_anew_leaves_no_gap").await else { return };
+    let mut place = Place::new("a_watch_that_is_begun_anew_leaves_no_gap").await;
     let (kept, replaced) = (spec("kept"), spec("replaced"));
     let instance = start(&place.runtime, &kept).await;
     let before = start(&place.runtime, &replaced).await;
@@ -104,7 +104,7 @@ async fn a_watch_that_is_begun_anew_leaves_no_gap() {
 
 #[tokio::test]
 async fn a_server_that_starts_finds_what_runs() {
-    let Some(place) = Place::new("a_server_that_starts_finds_what_runs").await else { return };
+    let place = Place::new("a_server_that_starts_finds_what_runs").await;
     let spec = spec("found");
     let instance = start(&place.runtime, &spec).await;
     let later = place.another_server().await;
@@ -120,7 +120,7 @@ async fn a_server_that_starts_finds_what_runs() {
 
 #[tokio::test]
 async fn a_caller_that_goes_away_leaves_nothing_half_done() {
-    let Some(place) = Place::new("a_caller_that_goes_away_leaves_nothing_half_done").await else { return };
+    let place = Place::new("a_caller_that_goes_away_leaves_nothing_half_done").await;
     let spec = spec("dropped");
     for pause in [0, 5, 20, 60, 150] {
         let _ = tokio::time::timeout(Duration::from_millis(pause), place.runtime.ensure(&spec)).await;

@@ -24,7 +24,7 @@ async fn failure(place: &Place, spec: &EnvironmentSpec) -> String {
 
 #[tokio::test]
 async fn an_image_that_is_not_there_is_named() {
-    let Some(place) = Place::new("an_image_that_is_not_there_is_named").await else { return };
+    let place = Place::new("an_image_that_is_not_there_is_named").await;
     let bad = EnvironmentSpec { image: "no.such.registry/nothing:1".to_owned(), ..spec("bad") };
     place.runtime.ensure(&bad).await.unwrap();
     let why = failure(&place, &bad).await;
@@ -40,7 +40,7 @@ async fn an_agent_image_that_is_not_there_is_the_operators_matter() {
     let image = |config: &mut devpocket_actors::runtime::kubernetes::KubernetesConfig| {
         config.agent_image = "no.such.registry/agent:1".to_owned();
     };
-    let Some(place) = Place::with(test, image).await else { return };
+    let place = Place::with(test, image).await;
     let spec = spec("agentless");
     place.runtime.ensure(&spec).await.unwrap();
     let why = failure(&place, &spec).await;
@@ -52,7 +52,7 @@ async fn an_agent_image_that_is_not_there_is_the_operators_matter() {
 async fn too_little_room_is_a_reason_and_then_a_failure() {
     let plans = each(1_000_000, 1 << 40, 3);
     let test = "too_little_room_is_a_reason_and_then_a_failure";
-    let Some(place) = Place::with(test, |config| config.plans = plans).await else { return };
+    let place = Place::with(test, |config| config.plans = plans).await;
     let mut large = spec("large");
     large.resources.cpu_millis = 900_000;
     place.runtime.ensure(&large).await.unwrap();
@@ -71,7 +71,7 @@ async fn too_little_room_is_a_reason_and_then_a_failure() {
 
 #[tokio::test]
 async fn a_kind_of_machine_that_is_not_there_is_a_reason() {
-    let Some(place) = Place::new("a_kind_of_machine_that_is_not_there_is_a_reason").await else { return };
+    let place = Place::new("a_kind_of_machine_that_is_not_there_is_a_reason").await;
     let node_selector = [("devpocket.dev/none".to_owned(), "x".to_owned())].into();
     let placement = Placement { node_selector, ..Placement::default() };
     let spec = EnvironmentSpec { placement, ..spec("selective") };
@@ -84,7 +84,7 @@ async fn a_kind_of_machine_that_is_not_there_is_a_reason() {
 async fn a_quota_that_is_used_up_is_a_failure() {
     let plans = each(300, 128 * MIB, 2);
     let test = "a_quota_that_is_used_up_is_a_failure";
-    let Some(place) = Place::with(test, |config| config.plans = plans).await else { return };
+    let place = Place::with(test, |config| config.plans = plans).await;
     let (mut one, mut two) = (spec("one"), spec("two"));
     one.resources = Resources { cpu_millis: 300, memory_bytes: 128 * MIB, storage_bytes: MIB };
     two.resources = one.resources;
@@ -113,9 +113,7 @@ async fn a_quota_that_is_used_up_is_a_failure() {
 #[tokio::test]
 async fn memory_of_others_is_a_reason() {
     let test = "memory_of_others_is_a_reason";
-    let Some(place) = Place::with(test, |config| config.plans = each(400, 128 * MIB, 2)).await else {
-        return;
-    };
+    let place = Place::with(test, |config| config.plans = each(400, 128 * MIB, 2)).await;
     // A pod of somebody who may make one in this namespace.
     let (one, two) = (spec("one"), spec("two"));
     let all = Resources { cpu_millis: 400, memory_bytes: 128 * MIB, storage_bytes: MIB };
