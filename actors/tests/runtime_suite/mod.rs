@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// Long enough for a busy machine; nothing waits this long on a free one.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Names an environment of the suite's one user.
 pub fn key(id: &str) -> EnvironmentKey {
