@@ -5,7 +5,7 @@ mod common;
 
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{Agent, Channel, PATIENCE, binary, config, open};
@@ -104,6 +104,13 @@ fn the_socket_is_for_its_owner_and_replaces_a_dead_one() {
     agent.session("s1").ping(1);
 }
 
+/// An `attach` whose stdin and stdout are ours.
+fn attach(agent: &Agent) -> Child {
+    let mut command = Command::new(binary());
+    command.args(["attach", "--socket"]).arg(&agent.socket);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+}
+
 #[test]
 fn attach_joins_its_stdin_and_stdout_to_a_socket_at_a_long_path() {
     let agent = Agent::start_with(|c| {
@@ -116,13 +123,7 @@ fn attach_joins_its_stdin_and_stdout_to_a_socket_at_a_long_path() {
         assert!(Instant::now() < deadline, "the agent does not listen");
         std::thread::sleep(Duration::from_millis(5));
     }
-    let mut attach = Command::new(binary())
-        .args(["attach", "--socket"])
-        .arg(&agent.socket)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut attach = attach(&agent);
     let (mut stdin, mut stdout) = (attach.stdin.take().unwrap(), attach.stdout.take().unwrap());
     let mut out = Vec::new();
     ServerFrame::Open(Open { version: VERSION, role: Role::Session(open("s1")) }).encode(&mut out);
@@ -152,13 +153,7 @@ fn attach_joins_its_stdin_and_stdout_to_a_socket_at_a_long_path() {
 #[test]
 fn an_attach_whose_server_has_gone_ends_while_its_session_goes_on() {
     let agent = Agent::start();
-    let mut attach = Command::new(binary())
-        .args(["attach", "--socket"])
-        .arg(&agent.socket)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut attach = attach(&agent);
     let mut stdin = attach.stdin.take().unwrap();
     let mut out = Vec::new();
     ServerFrame::Open(Open { version: VERSION, role: Role::Session(open("s1")) }).encode(&mut out);

@@ -14,7 +14,8 @@ use tokio_tungstenite::{WebSocketStream, accept_async_with_config, client_async_
 
 use crate::common::pty::Pty;
 use crate::figures::percentile;
-use crate::product::{BULK, ECHO};
+use crate::keys::ECHO;
+use crate::product::BULK;
 use crate::relay::{self, Relay};
 
 type Ws = WebSocketStream<TcpStream>;

@@ -13,6 +13,7 @@ const SITE: common::site::Site = common::site::Site::Local;
 
 mod bare;
 mod figures;
+mod keys;
 mod product;
 mod relay;
 

@@ -6,9 +6,7 @@ use devpocket::client::{Environment, Event, Options, TerminalClient};
 
 use crate::common::server::{Person, TestServer};
 use crate::common::shell::Shell;
-
-/// A program that echoes keys as they come.
-pub const ECHO: &str = "stty raw -echo; printf 'REA%s' DY; exec cat";
+use crate::keys::{ECHO, echoes};
 
 /// A program that writes so much after a key.
 pub const BULK: &str =
@@ -72,20 +70,7 @@ impl Product {
             .into_iter()
             .map(|mut client| {
                 tokio::spawn(async move {
-                    let mut took = Vec::new();
-                    for _ in 0..each {
-                        // Acknowledgements and statuses come between keys.
-                        let _ = tokio::time::timeout(pause, async {
-                            loop {
-                                client.next_event().await.unwrap();
-                            }
-                        })
-                        .await;
-                        let pressed = Instant::now();
-                        client.type_bytes(b"k");
-                        while !matches!(client.next_event().await.unwrap(), Event::Output { .. }) {}
-                        took.push(pressed.elapsed().as_secs_f64() * 1e6);
-                    }
+                    let took = echoes(&mut client, each, pause).await;
                     client.leave().await;
                     took
                 })
