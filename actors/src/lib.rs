@@ -32,4 +32,5 @@ pub mod templates;
 pub mod terminal;
 pub mod user;
 
-pub use system::{Ended, GivenCluster, LOCAL_CLUSTER, Opened, StartError, System, SystemSettings};
+pub use cluster::{GivenCluster, LOCAL_CLUSTER};
+pub use system::{Ended, Opened, StartError, System, SystemSettings};

@@ -3,9 +3,10 @@
 //! * `actor`: one actor per cluster. It keeps the cluster's watch going, looks at its health,
 //!   and finds what should not be there.
 //! * [`orphans`]: the rules for the latter.
-//! * [`stored`]: clusters whose kubeconfigs are in the database.
+//! * `given`: clusters of the process; [`stored`]: clusters whose kubeconfigs are in the database.
 
 mod actor;
+mod given;
 pub mod orphans;
 pub mod stored;
 
@@ -16,6 +17,7 @@ use dashmap::DashMap;
 use crate::runtime::Runtime;
 
 pub(crate) use actor::{Clusters, ClustersArgs};
+pub use given::{GivenCluster, LOCAL_CLUSTER};
 
 /// The runtime of each cluster, by the cluster's id. Environments take theirs from here, so
 /// that a cluster's actor can be restarted under them.

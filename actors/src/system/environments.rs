@@ -1,0 +1,291 @@
+//! What the edge may ask of environments and their sessions.
+//!
+//! Whoever asks an actor that fails meanwhile asks its successor.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use devpocket_protocol::Size;
+use devpocket_protocol::client::HelloEnvironment;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::System;
+use crate::environment::{Change, EnvironmentError, EnvironmentMessage, InstallLog, Selector};
+use crate::persistence::EnvironmentStatus;
+use crate::persistence::environments::{self, CreateEnvironment, EnvironmentView, UpdateEnvironment};
+use crate::persistence::records::{self, StoredLogLine};
+use crate::persistence::terminals::{self, TerminalSession};
+use crate::runtime::{CALL_LIMIT, EnvironmentKey, LogLine, LogQuery, RuntimeError};
+use crate::supervision::{ActorPath, Addr, CallError, Kind, Reply};
+use crate::terminal::{Hub, TerminalMessage};
+use crate::user::{UserMessage, UsersMessage};
+
+/// How often something is asked again of an actor that fails while it is asked: its restart
+/// takes milliseconds.
+const ATTEMPTS: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+
+/// How long a client's session is looked for after its actor failed.
+const REJOIN_LIMIT: Duration = Duration::from_secs(30);
+
+/// A session that was opened.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// Where to attach.
+    pub hub: Arc<Hub>,
+    /// Its row.
+    pub session: TerminalSession,
+    /// Its environment, as HELLO tells it.
+    pub environment: HelloEnvironment,
+}
+
+impl System {
+    /// Makes an environment; it comes up in the background.
+    ///
+    /// # Errors
+    /// As the write's.
+    pub async fn create_environment(
+        &self,
+        new: CreateEnvironment,
+    ) -> Result<environments::Environment, EnvironmentError> {
+        let row = self.inner.persistence.write(new).await?;
+        // Whether its actor can be started now or not: it is found again when it is asked for.
+        let _ = self.environment(&row.user_id, &row.id).await;
+        Ok(row)
+    }
+
+    /// Changes name, description, resources or variables; the latter two count from the next start.
+    ///
+    /// # Errors
+    /// `NotFound`, or as the write's.
+    pub async fn update_environment(
+        &self,
+        user: &str,
+        update: UpdateEnvironment,
+    ) -> Result<EnvironmentView, EnvironmentError> {
+        let id = update.id.clone();
+        self.view(user, &id).await?;
+        self.inner.persistence.write(update).await?;
+        let view = self.view(user, &id).await?;
+        if let Some(actor) =
+            self.inner.registry.find::<EnvironmentMessage>(&ActorPath::of(Kind::Environment, &id))
+        {
+            // One that does not run reads the row when it starts.
+            let _ = actor.cast(EnvironmentMessage::Refreshed(Box::new(view.clone())));
+        }
+        Ok(view)
+    }
+
+    /// Changes what is wanted of an environment. That is written when this returns; a deletion is
+    /// also carried out, if it takes no longer than a few seconds.
+    ///
+    /// # Errors
+    /// `NotFound`, `StillRunning`, or as the write's.
+    pub async fn change_environment(
+        &self,
+        user: &str,
+        id: &str,
+        change: Change,
+    ) -> Result<EnvironmentStatus, EnvironmentError> {
+        self.ask_environment(user, id, |reply| EnvironmentMessage::Change(change, reply)).await
+    }
+
+    /// An environment of a user, terminated ones included.
+    ///
+    /// # Errors
+    /// `NotFound` also when it is somebody else's.
+    pub async fn view(&self, user: &str, id: &str) -> Result<EnvironmentView, EnvironmentError> {
+        let view = environments::by_id(self.inner.persistence.pool(), id).await?;
+        view.filter(|view| view.environment.user_id == user).ok_or(EnvironmentError::NotFound)
+    }
+
+    /// The newest lines of an environment's log, oldest first.
+    ///
+    /// # Errors
+    /// `NotFound`, or when the database is away.
+    pub async fn environment_logs(
+        &self,
+        user: &str,
+        id: &str,
+        lines: u32,
+        since: Option<DateTime<Utc>>,
+    ) -> Result<Vec<StoredLogLine>, EnvironmentError> {
+        self.view(user, id).await?;
+        Ok(records::recent_logs(self.inner.persistence.pool(), id, since, lines).await?)
+    }
+
+    /// What the runtime itself logged of an environment: its container's output, oldest first.
+    ///
+    /// # Errors
+    /// `NotFound`, or when the runtime can't tell.
+    pub async fn runtime_logs(
+        &self,
+        user: &str,
+        id: &str,
+        query: LogQuery,
+    ) -> Result<Vec<LogLine>, EnvironmentError> {
+        let view = self.view(user, id).await?;
+        let row = &view.environment;
+        let key = EnvironmentKey { id: row.id.clone(), user_id: row.user_id.clone() };
+        let runtime = self.inner.runtimes.get(&row.cluster_id).map_err(EnvironmentError::Refused)?;
+        let asked = timeout(CALL_LIMIT, runtime.logs(&key, query)).await;
+        asked
+            .unwrap_or_else(|_| Err(RuntimeError::Unavailable("The cluster does not answer.".into())))
+            .map_err(|error| match error {
+                RuntimeError::Unavailable(text) => EnvironmentError::Unavailable(text),
+                RuntimeError::Rejected(text) => EnvironmentError::Refused(text),
+            })
+    }
+
+    /// The install log of an environment, to follow.
+    ///
+    /// # Errors
+    /// `NotFound`, or when its actor can't be reached.
+    pub async fn install_log(&self, user: &str, id: &str) -> Result<Arc<InstallLog>, EnvironmentError> {
+        self.ask_environment(user, id, EnvironmentMessage::InstallLog).await
+    }
+
+    /// The status of an environment whose actor runs.
+    #[must_use]
+    pub fn environment_status(&self, id: &str) -> Option<EnvironmentStatus> {
+        let actor = self.inner.registry.inspect(&ActorPath::of(Kind::Environment, id))?;
+        EnvironmentStatus::ALL.iter().copied().find(|status| status.as_str() == actor.state)
+    }
+
+    /// The live sessions of an environment.
+    ///
+    /// # Errors
+    /// `NotFound`, or when the database is away.
+    pub async fn sessions(&self, user: &str, id: &str) -> Result<Vec<TerminalSession>, EnvironmentError> {
+        self.view(user, id).await?;
+        Ok(terminals::live(self.inner.persistence.pool(), id).await?)
+    }
+
+    /// Makes a session, or finds the live one of that name.
+    ///
+    /// # Errors
+    /// See [`System::open_terminal`].
+    pub async fn create_session(
+        &self,
+        user: &str,
+        id: &str,
+        name: &str,
+        size: Size,
+    ) -> Result<TerminalSession, EnvironmentError> {
+        let selector = match Selector::parse(name) {
+            Ok(selector @ Selector::Name(_)) => selector,
+            // A name of an id's form could never be told from an id again.
+            Ok(Selector::Id(_)) => {
+                return Err(EnvironmentError::Refused(
+                    "This name has the form of an id. Choose another one.".into(),
+                ));
+            }
+            Err(error) => return Err(EnvironmentError::Refused(error.to_string())),
+        };
+        Ok(self.open_terminal(user, id, &selector, size).await?.session)
+    }
+
+    /// Ends a session, given by id or name.
+    ///
+    /// # Errors
+    /// `NotFound` or `NoSuchSession`.
+    pub async fn end_session(&self, user: &str, id: &str, session: &str) -> Result<(), EnvironmentError> {
+        let selector = Selector::parse(session).map_err(|_| EnvironmentError::NoSuchSession)?;
+        self.ask_environment(user, id, |reply| EnvironmentMessage::EndSession(selector.clone(), reply)).await
+    }
+
+    /// Finds or makes a terminal session. Waits while the environment is on its way to running.
+    ///
+    /// # Errors
+    /// `NotFound`, `NoSuchSession`, `Refused` when the environment is stopped or broken,
+    /// `Unavailable` when it takes too long.
+    pub async fn open_terminal(
+        &self,
+        user: &str,
+        id: &str,
+        selector: &Selector,
+        size: Size,
+    ) -> Result<Opened, EnvironmentError> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..ATTEMPTS {
+            let open = |reply| EnvironmentMessage::Open(selector.clone(), size, reply);
+            let opened = self.ask_environment(user, id, open).await?;
+            match opened.terminal.call(TerminalMessage::Hub).await {
+                Ok(hub) => {
+                    return Ok(Opened { hub, session: opened.session, environment: opened.environment });
+                }
+                Err(CallError::Down(_)) => sleep(pause).await,
+                Err(error) => return Err(error.into()),
+            }
+            pause *= 2;
+        }
+        Err(EnvironmentError::Unavailable("The session is recovering. Try again shortly.".into()))
+    }
+
+    /// Finds the hub of a session whose actor failed while a client was attached.
+    ///
+    /// # Errors
+    /// When it does not come back within half a minute, or has ended.
+    pub async fn rejoin(&self, user: &str, id: &str, session: &str) -> Result<Arc<Hub>, EnvironmentError> {
+        let deadline = Instant::now() + REJOIN_LIMIT;
+        let selector = Selector::Id(session.to_owned());
+        loop {
+            match self.open_terminal(user, id, &selector, Size::DEFAULT).await {
+                Ok(opened) => return Ok(opened.hub),
+                Err(EnvironmentError::Unavailable(_)) if Instant::now() < deadline => {
+                    sleep(FIRST_PAUSE * 5).await
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The actor of an environment, made if it does not run.
+    pub(super) async fn environment(
+        &self,
+        user: &str,
+        id: &str,
+    ) -> Result<Addr<EnvironmentMessage>, EnvironmentError> {
+        let path = ActorPath::of(Kind::User, user);
+        let actor = match self.inner.registry.find::<UserMessage>(&path).filter(Addr::is_up) {
+            Some(actor) => actor,
+            None => self.inner.users.call(|reply| UsersMessage::User(user.to_owned(), reply)).await??,
+        };
+        actor.call(|reply| UserMessage::Environment(id.to_owned(), reply)).await?
+    }
+
+    /// Asks an environment's actor; asks again when an actor on the way fails meanwhile.
+    async fn ask_environment<T>(
+        &self,
+        user: &str,
+        id: &str,
+        message: impl Fn(Reply<Result<T, EnvironmentError>>) -> EnvironmentMessage,
+    ) -> Result<T, EnvironmentError> {
+        let mut pause = FIRST_PAUSE;
+        for attempt in 1.. {
+            let asked = match self.environment(user, id).await {
+                Ok(actor) => actor.call(&message).await,
+                Err(EnvironmentError::Unavailable(_)) if attempt < ATTEMPTS && self.recovers(user) => {
+                    sleep(pause).await;
+                    pause *= 2;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            match asked {
+                Ok(answer) => return answer,
+                Err(CallError::Down(_)) if attempt < ATTEMPTS => sleep(pause).await,
+                Err(error) => return Err(error.into()),
+            }
+            pause *= 2;
+        }
+        Err(EnvironmentError::Internal)
+    }
+
+    /// Whether the actors above a user's environments are being restarted at the moment.
+    fn recovers(&self, user: &str) -> bool {
+        let user = self.inner.registry.find::<UserMessage>(&ActorPath::of(Kind::User, user));
+        !self.inner.users.is_up() || user.is_none_or(|user| !user.is_up())
+    }
+}
