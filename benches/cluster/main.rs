@@ -7,6 +7,8 @@
 mod common;
 #[path = "../terminal/figures.rs"]
 mod figures;
+#[path = "../terminal/keys.rs"]
+mod keys;
 mod kubectl;
 
 /// Where environments run.
@@ -14,15 +16,13 @@ const SITE: common::site::Site = common::site::Site::Kubernetes;
 
 use std::time::{Duration, Instant};
 
-use devpocket::client::{Environment, Event, NewEnvironment};
+use devpocket::client::{Environment, NewEnvironment};
 
 use self::common::server::{Person, TestServer};
 use self::common::shell::Shell;
 use self::figures::{Table, percentile};
+use self::keys::{ECHO, echoes};
 use self::kubectl::Kubectl;
-
-/// A program that echoes keys as they come.
-const ECHO: &str = "stty raw -echo; printf 'REA%s' DY; exec cat";
 
 /// The pause between two keys.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -72,20 +72,5 @@ async fn echo(person: &Person, environment: &Environment, round: usize, keys: us
     let mut shell = Shell::open(person.options(&environment.id, &format!("echo-{round}"))).await;
     shell.type_text(&format!("exec sh -c \"{ECHO}\"\n"));
     shell.until_text("READY").await;
-    let mut client = shell.client;
-    let mut took = Vec::new();
-    for _ in 0..keys {
-        // Acknowledgements and statuses come between keys.
-        let _ = tokio::time::timeout(PAUSE, async {
-            loop {
-                client.next_event().await.unwrap();
-            }
-        })
-        .await;
-        let pressed = Instant::now();
-        client.type_bytes(b"k");
-        while !matches!(client.next_event().await.unwrap(), Event::Output { .. }) {}
-        took.push(pressed.elapsed().as_secs_f64() * 1e6);
-    }
-    took
+    echoes(&mut shell.client, keys, PAUSE).await
 }

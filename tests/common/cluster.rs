@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, DeleteParams, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::discovery::ApiResource;
 use kube::{Client, Config};
-use serde_json::{Value, json};
+
+#[path = "../../actors/tests/cluster_account/mod.rs"]
+mod account;
 
 /// The role that the server is given, as it is shipped.
 const RBAC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/kubernetes/rbac.yaml");
@@ -19,16 +20,9 @@ const ACCOUNT: (&str, &str) = ("devpocket-system", "devpocket");
 /// The label of everything of one installation.
 const INSTALLATION: &str = "devpocket.dev/installation";
 
-/// The operator's kubeconfig.
-fn admin_file() -> PathBuf {
-    std::env::var_os("KUBECONFIG")
-        .expect("KUBECONFIG must name a cluster: make test-kubernetes KUBECONFIG=…")
-        .into()
-}
-
 /// A client with the operator's rights.
 pub async fn admin() -> Client {
-    let kubeconfig = Kubeconfig::read_from(admin_file()).unwrap();
+    let kubeconfig = Kubeconfig::read_from(account::kubeconfig()).unwrap();
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
     Client::try_from(config).unwrap()
 }
@@ -36,55 +30,11 @@ pub async fn admin() -> Client {
 /// Writes a kubeconfig with the rights that deploy/kubernetes/rbac.yaml gives, and no others.
 pub async fn server_kubeconfig(directory: &Path) -> PathBuf {
     let client = admin().await;
-    apply(&client, &std::fs::read_to_string(RBAC).unwrap()).await;
-    let accounts: Api<ServiceAccount> = Api::namespaced(client, ACCOUNT.0);
-    let request = json!({
-        "apiVersion": "authentication.k8s.io/v1",
-        "kind": "TokenRequest",
-        "spec": { "audiences": [], "expirationSeconds": 7200 },
-    });
-    let answer: Value =
-        accounts.create_subresource("token", ACCOUNT.1, &PostParams::default(), &request).await.unwrap();
-    let token = answer["status"]["token"].as_str().unwrap();
-    let mut file: Value = serde_json::to_value(Kubeconfig::read_from(admin_file()).unwrap()).unwrap();
-    let cluster = file["clusters"][0].take();
-    let file = json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "server",
-        "clusters": [{ "name": "cluster", "cluster": cluster["cluster"] }],
-        "contexts": [{ "name": "server", "context": { "cluster": "cluster", "user": "server" } }],
-        "users": [{ "name": "server", "user": { "token": token } }],
-    });
+    account::apply(&client, &std::fs::read_to_string(RBAC).unwrap()).await;
+    let token = account::token(&client, ACCOUNT.0, ACCOUNT.1).await;
     let path = directory.join("server.kubeconfig");
-    // JSON is YAML.
-    std::fs::write(&path, file.to_string()).unwrap();
+    std::fs::write(&path, account::kubeconfig_with(&token, |_| {})).unwrap();
     path
-}
-
-/// Applies the documents of a manifest.
-async fn apply(client: &Client, text: &str) {
-    for document in text.split("\n---") {
-        let Ok(object) = serde_saphyr::from_str::<DynamicObject>(document) else {
-            assert!(
-                document.lines().all(|line| line.trim().is_empty() || line.starts_with('#')),
-                "{document}"
-            );
-            continue;
-        };
-        let types = object.types.clone().unwrap();
-        let (group, version) = types.api_version.rsplit_once('/').unwrap_or(("", &types.api_version));
-        let kind = kube::core::GroupVersionKind::gvk(group, version, &types.kind);
-        let resource = ApiResource::from_gvk(&kind);
-        let api: Api<DynamicObject> = match &object.metadata.namespace {
-            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
-            None => Api::all_with(client.clone(), &resource),
-        };
-        let name = object.metadata.name.clone().unwrap();
-        api.patch(&name, &PatchParams::apply("devpocket-tests").force(), &Patch::Apply(&object))
-            .await
-            .unwrap();
-    }
 }
 
 /// A name for what one test makes on the cluster. Dropping it removes all of that.

@@ -15,12 +15,14 @@ mod common;
 /// Where environments run.
 const SITE: common::site::Site = common::site::Site::Kubernetes;
 
+mod errors;
 mod faults;
 #[path = "../websocket/flood.rs"]
 mod flood;
 #[path = "../chaos/inside.rs"]
 #[allow(dead_code, reason = "other tests use more of it")]
 mod inside;
+mod lifecycle;
 #[path = "../chaos/panics.rs"]
 mod panics;
 #[path = "../websocket/resume.rs"]

@@ -206,6 +206,12 @@ async fn all_clients_of_a_session_see_the_same() {
     second.until_text("modes").await;
     let mut third = Shell::new(person.options(&environment.id, "main"));
     third.until("its screen", |shell| !shell.snapshots.is_empty()).await;
+    // All at the same byte: a snapshot may be of a moment before the last output.
+    let end = first.client.resume().output();
+    for shell in [&mut second, &mut third] {
+        shell.until("the same byte", |shell| shell.client.resume().output() >= end).await;
+        assert_eq!(shell.client.resume().output(), end);
+    }
     let picture = screen::of(&first, Size::DEFAULT);
     assert!(picture.modes.0 && picture.modes.2, "{picture:?}");
     assert_eq!(screen::of(&second, Size::DEFAULT), picture);

@@ -98,9 +98,11 @@ impl Lifecycle {
         };
         let (runtime, watcher) = (Arc::clone(&args.runtime), me.clone());
         let watch = TaskGuard::spawn(async move {
+            let mut known = None;
             loop {
                 match runtime.watch(&key).await {
                     Ok(mut seen) => loop {
+                        known = None;
                         let observed = seen.borrow_and_update().clone();
                         tell(&watcher, LifecycleNews::Observed(observed));
                         if seen.changed().await.is_err() {
@@ -108,8 +110,13 @@ impl Lifecycle {
                         }
                     },
                     Err(error) => {
-                        tracing::warn!(environment = %key, %error, "an environment can't be watched");
-                        tell(&watcher, LifecycleNews::Unseen(error.to_string()));
+                        let reason = Some(error.to_string());
+                        // The same reason is told once: this goes on for as long as it lasts.
+                        if known != reason {
+                            tracing::warn!(environment = %key, %error, "an environment can't be watched");
+                            tell(&watcher, LifecycleNews::Unseen(error.to_string()));
+                            known = reason;
+                        }
                     }
                 }
                 sleep(WATCH_PAUSE).await;

@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 mod cuts;
+mod many;
 mod objects;
 mod orphans;
 mod place;

@@ -304,3 +304,70 @@ async fn a_plan_that_changes_changes_the_quota() {
     place.runtime.ensure(&spec).await.unwrap();
     assert_eq!(pods().await, "12");
 }
+
+/// Objects of somebody else by the names of ours, in one of our namespaces.
+#[tokio::test]
+async fn objects_of_others_are_not_taken_over() {
+    let place = Place::new("objects_of_others_are_not_taken_over").await;
+    let neighbour = spec("neighbour");
+    place.runtime.ensure(&neighbour).await.unwrap();
+    let pod = json!({"metadata": {"labels": {"app": "theirs"}}, "spec": {"containers": [{"name": "c", "image": IMAGE}]}});
+    let claim =
+        |size: &str| json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}});
+    // Also such as do not contradict ours.
+    let theirs = [
+        ("Secret", json!({"data": {"theirs": "eA=="}})),
+        ("Secret", json!({"data": {"agent.json": "eA=="}})),
+        ("Service", json!({"spec": {"selector": {"app": "theirs"}, "ports": [{"port": 1}]}})),
+        ("Service", json!({"spec": {"clusterIP": "None", "selector": {"app": "theirs"}}})),
+        ("PersistentVolumeClaim", json!({"spec": claim("1Gi")})),
+        ("PersistentVolumeClaim", json!({"spec": claim("2Gi")})),
+        (
+            "StatefulSet",
+            json!({"spec": {"replicas": 0, "serviceName": "x", "template": pod,
+            "selector": {"matchLabels": {"app": "theirs"}}}}),
+        ),
+    ];
+    for (kind, body) in theirs {
+        let spec = spec("theirs");
+        let group = if kind == "StatefulSet" { "apps" } else { "" };
+        let resource = kube::api::ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk(group, "v1", kind));
+        let mut object =
+            kube::api::DynamicObject::new(&format!("env-{}", spec.key.id), &resource).data(body.clone());
+        object.metadata.labels = Some([("app".to_owned(), "theirs".to_owned())].into());
+        let api: Api<kube::api::DynamicObject> =
+            Api::namespaced_with(place.client.clone(), &place.namespace(&spec.key), &resource);
+        let before = api.create(&PostParams::default(), &object).await.unwrap();
+        let refused = place.runtime.ensure(&spec).await;
+        assert!(
+            matches!(&refused, Err(RuntimeError::Rejected(text)) if text.contains(kind) && text.contains("somebody else")),
+            "{body}: {refused:?}"
+        );
+        let after = api.get(&before.name_any()).await.unwrap();
+        assert_eq!((after.uid(), after.labels()), (before.uid(), before.labels()), "{body}");
+        assert_eq!(after.data.get("data"), before.data.get("data"));
+        for key in ["selector", "ports", "replicas", "resources"] {
+            assert_eq!(after.data["spec"][key], before.data["spec"][key], "{body}");
+        }
+        assert!(matches!(place.runtime.delete(&spec.key).await, Err(RuntimeError::Rejected(_))), "{body}");
+        assert!(api.get(&before.name_any()).await.unwrap().metadata.deletion_timestamp.is_none(), "{body}");
+    }
+}
+
+/// What an operator changed of ours is put right again.
+#[tokio::test]
+async fn what_others_changed_of_ours_is_put_right() {
+    let place = Place::new("what_others_changed_of_ours_is_put_right").await;
+    let spec = spec("edited");
+    place.runtime.ensure(&spec).await.unwrap();
+    let name = format!("env-{}", spec.key.id);
+    let edit = json!({"data": {"agent.json": "eA=="}});
+    let secrets = place.api::<Secret>(&spec.key);
+    secrets.patch(&name, &kube::api::PatchParams::default(), &kube::api::Patch::Merge(edit)).await.unwrap();
+    let edit = json!({"spec": {"sessionAffinity": "ClientIP"}});
+    let services = place.api::<Service>(&spec.key);
+    services.patch(&name, &kube::api::PatchParams::default(), &kube::api::Patch::Merge(edit)).await.unwrap();
+    start(&place.runtime, &spec).await;
+    let secret = place.get::<Secret>(&spec.key).await.unwrap();
+    assert!(secret.data.unwrap()["agent.json"].0.len() > 10);
+}

@@ -25,6 +25,8 @@ pub(super) const SOCKET: &str = "/devpocket/run/agent.sock";
 /// Where the volume is mounted.
 pub(super) const HOME: &str = "/home/dev";
 
+/// What made an object.
+pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Whose installation an object is of.
 pub(super) const INSTALLATION: &str = "devpocket.dev/installation";
 /// The owner's id.
@@ -67,11 +69,7 @@ pub(super) fn selector(config: &KubernetesConfig) -> String {
 
 /// The labels of a user's namespace.
 pub(super) fn user_labels(config: &KubernetesConfig, user_id: &str) -> BTreeMap<String, String> {
-    let labels = [
-        ("app.kubernetes.io/managed-by", "devpocket"),
-        (INSTALLATION, config.installation.as_str()),
-        (USER, user_id),
-    ];
+    let labels = [(MANAGED_BY, "devpocket"), (INSTALLATION, config.installation.as_str()), (USER, user_id)];
     labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 

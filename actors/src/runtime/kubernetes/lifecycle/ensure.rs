@@ -7,11 +7,13 @@ use std::time::Duration;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use kube::core::Resource;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::super::error::explain;
@@ -84,7 +86,11 @@ async fn apply_namespace(inner: &Inner, spec: &EnvironmentSpec, name: &str) -> R
     let quota = objects::resource_quota(config, user, name, allowance);
     let limits = objects::limit_range(config, user, name, allowance);
     let policy = objects::network_policy(config, user, name);
-    tokio::try_join!(apply(inner, name, &quota), apply(inner, name, &limits), apply(inner, name, &policy),)?;
+    tokio::try_join!(
+        apply(inner, name, &quota, Guard::Namespace),
+        apply(inner, name, &limits, Guard::Namespace),
+        apply(inner, name, &policy, Guard::Namespace),
+    )?;
     Ok(())
 }
 
@@ -96,11 +102,14 @@ async fn apply_environment(
     let config = &inner.config;
     let secret = objects::config_secret(config, spec)?;
     let service = objects::service(config, spec);
-    tokio::try_join!(apply(inner, namespace, &secret), apply(inner, namespace, &service))?;
+    tokio::try_join!(
+        apply(inner, namespace, &secret, MAKES_SECRETS),
+        apply(inner, namespace, &service, MAKES_SERVICES),
+    )?;
     // Counted by the quota, so after what is not: a new quota takes a moment to count.
     apply_claim(inner, spec, namespace).await?;
     let now = jiff::Timestamp::now().as_millisecond();
-    apply(inner, namespace, &objects::stateful_set(config, spec, now)).await
+    apply(inner, namespace, &objects::stateful_set(config, spec, now), Guard::Selector).await
 }
 
 /// Applies the volume claim. One that exists keeps its class, is never made smaller, and grows
@@ -110,7 +119,7 @@ async fn apply_claim(inner: &Inner, spec: &EnvironmentSpec, namespace: &str) -> 
     let wanted = spec.resources.storage_bytes;
     let of = |size: Quantity, class| objects::claim(config, spec, size, class);
     let claim = of(objects::bytes(wanted), config.storage_class.clone());
-    let Err(error) = apply(inner, namespace, &claim).await else { return Ok(()) };
+    let Err(error) = apply(inner, namespace, &claim, MAKES_CLAIMS).await else { return Ok(()) };
     let api = namespaced::<PersistentVolumeClaim>(&inner.client, namespace);
     let found = api.get_opt(&names::object(&spec.key)).await.map_err(|error| explain(DOING, &error))?;
     let Some(found) = found.and_then(|found| found.spec) else { return Err(error) };
@@ -119,16 +128,32 @@ async fn apply_claim(inner: &Inner, spec: &EnvironmentSpec, namespace: &str) -> 
     let grows = parse_bytes("storage", &has.0).is_ok_and(|has| wanted > has);
     if grows {
         let larger = of(objects::bytes(wanted), found.storage_class_name.clone());
-        if apply(inner, namespace, &larger).await.is_ok() {
+        if apply(inner, namespace, &larger, MAKES_CLAIMS).await.is_ok() {
             return Ok(());
         }
         tracing::warn!(environment = %spec.key, from = has.0, to = wanted, "a volume can't be made larger");
     }
-    apply(inner, namespace, &of(has, found.storage_class_name)).await
+    apply(inner, namespace, &of(has, found.storage_class_name), MAKES_CLAIMS).await
 }
 
-/// Applies one object of a namespace.
-async fn apply<K>(inner: &Inner, namespace: &str, object: &K) -> Result<(), RuntimeError>
+/// How an object that is somebody else's is told from ours, without a request more.
+#[derive(Clone, Copy)]
+enum Guard {
+    /// What nobody else can have: it is in a namespace of ours, and says what a user may do.
+    Namespace,
+    /// Its selector has our labels and can't be changed: the cluster refuses it to others.
+    Selector,
+    /// Nothing that others wrote is changed, and whoever makes such an object writes this field,
+    /// which can't be changed later. If that was not us, it came with our label or is not ours.
+    Maker(&'static [&'static str]),
+}
+
+const MAKES_SECRETS: Guard = Guard::Maker(&["f:type"]);
+const MAKES_SERVICES: Guard = Guard::Maker(&["f:spec", "f:clusterIP"]);
+const MAKES_CLAIMS: Guard = Guard::Maker(&["f:spec", "f:accessModes"]);
+
+/// Applies one object of a namespace, unless it is there already and somebody else's.
+async fn apply<K>(inner: &Inner, namespace: &str, object: &K, guard: Guard) -> Result<(), RuntimeError>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -138,18 +163,92 @@ where
 {
     let api = namespaced::<K>(&inner.client, namespace);
     let name = object.meta().name.as_deref().unwrap_or_default();
-    let params = PatchParams::apply(names::FIELD_MANAGER).force();
+    let mut params = PatchParams::apply(names::FIELD_MANAGER);
+    params.force = !matches!(guard, Guard::Maker(_));
+    let foreign = || not_ours(&K::kind(&()), name, namespace);
     let mut attempt = 1;
     loop {
         // The answer is the whole object, which is of no use here: its metadata will do.
-        let Err(error) = api.patch_metadata(name, &params, &Patch::Apply(object)).await else {
-            return Ok(());
+        let error = match api.patch_metadata(name, &params, &Patch::Apply(object)).await {
+            Ok(applied) => {
+                let taken = matches!(guard, Guard::Maker(field) if !params.force && is_taken(&applied.metadata, field));
+                if !taken {
+                    return Ok(());
+                }
+                withdraw(&api, name).await;
+                return Err(foreign());
+            }
+            Err(error) => error,
         };
+        let conflict = !params.force && is_conflict(&error);
+        if conflict || matches!(code(&error), Some(422)) {
+            let found = api.get_metadata_opt(name).await.map_err(|error| explain(DOING, &error))?;
+            if found.is_some_and(|found| !names::is_ours(&inner.config, found.metadata.labels.as_ref())) {
+                return Err(foreign());
+            }
+            if conflict {
+                // It is ours, and somebody changed it.
+                params.force = true;
+                continue;
+            }
+        }
         if attempt == ATTEMPTS || !is_fleeting(&error) {
             return Err(refused(&error));
         }
         sleep(PAUSE * 2u32.pow(attempt)).await;
         attempt += 1;
+    }
+}
+
+/// Whether an object that was just applied had been made by somebody who did not give it our label.
+fn is_taken(metadata: &ObjectMeta, field: &[&str]) -> bool {
+    let label = ["f:metadata", "f:labels", &format!("f:{}", names::INSTALLATION)];
+    let mut others = metadata.managed_fields.iter().flatten().filter_map(|entry| {
+        let ours = entry.manager.as_deref() == Some(names::FIELD_MANAGER);
+        entry.fields_v1.as_ref().filter(|_| !ours).map(|fields| &fields.0)
+    });
+    let has = |fields: &Value, path: &[&str]| path.iter().try_fold(fields, |at, key| at.get(key)).is_some();
+    others.clone().any(|fields| has(fields, field)) && !others.any(|fields| has(fields, &label))
+}
+
+/// Takes back what was applied to an object of somebody else.
+async fn withdraw<K>(api: &Api<K>, name: &str)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let nothing = json!({
+        "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name},
+    });
+    let params = PatchParams::apply(names::FIELD_MANAGER);
+    if api.patch_metadata(name, &params, &Patch::Apply(nothing)).await.is_ok() {
+        return;
+    }
+    // Old clusters take that for a change of what a claim must keep: only labels are ours there.
+    let labels: Value =
+        [names::INSTALLATION, names::USER, names::ENVIRONMENT, names::TEMPLATE, names::MANAGED_BY]
+            .map(|label| (label.to_owned(), Value::Null))
+            .into_iter()
+            .collect();
+    let unlabelled = Patch::Merge(json!({"metadata": {"labels": labels}}));
+    if let Err(error) = api.patch_metadata(name, &PatchParams::default(), &unlabelled).await {
+        tracing::warn!(name, %error, "an object of somebody else keeps labels of ours");
+    }
+}
+
+fn not_ours(kind: &str, name: &str, namespace: &str) -> RuntimeError {
+    RuntimeError::Rejected(format!(
+        "The {kind} {name} in namespace {namespace} belongs to somebody else: the operator has to remove it first."
+    ))
+}
+
+/// Whether somebody else wrote a field that was to be applied, and wrote something else.
+fn is_conflict(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => {
+            let causes = status.details.iter().flat_map(|details| &details.causes);
+            status.code == 409 && causes.into_iter().any(|cause| cause.reason == "FieldManagerConflict")
+        }
+        _ => false,
     }
 }
 

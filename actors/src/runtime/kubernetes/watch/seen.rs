@@ -17,6 +17,9 @@ use crate::runtime::{CALL_LIMIT, EnvironmentKey, Observed, RuntimeError};
 /// How long to wait for the first listing.
 const LISTING: Duration = CALL_LIMIT.saturating_sub(Duration::from_secs(5));
 
+/// How long to wait for it when it is known why it does not come: people want to know too.
+const TROUBLED: Duration = Duration::from_secs(3);
+
 /// What was last seen of each environment.
 ///
 /// There is an entry for each environment that has a pod, is expected to get one, or is
@@ -65,11 +68,17 @@ impl Seen {
         environment: &EnvironmentKey,
     ) -> Result<channel::Receiver<Observed>, RuntimeError> {
         let mut listed = self.listed.subscribe();
-        if timeout(LISTING, listed.wait_for(|listed| *listed)).await.is_err() {
-            let trouble = self.state.lock().trouble.clone();
-            return Err(trouble.unwrap_or_else(|| {
-                RuntimeError::Unavailable("The cluster has not told yet what runs there.".to_owned())
-            }));
+        for pause in [TROUBLED, LISTING.saturating_sub(TROUBLED)] {
+            if timeout(pause, listed.wait_for(|listed| *listed)).await.is_ok() {
+                break;
+            }
+            if let Some(trouble) = self.state.lock().trouble.clone() {
+                return Err(trouble);
+            }
+        }
+        if !*listed.borrow() {
+            let silent = "The cluster has not told yet what runs there.";
+            return Err(RuntimeError::Unavailable(silent.to_owned()));
         }
         Ok(self.state.lock().entries.entry(environment.id.clone()).or_default().observed())
     }
