@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup run agent-image test test-kubernetes lint fmt bench
+.PHONY: help setup run agent-image test test-kubernetes lint openapi fmt bench
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -30,6 +30,10 @@ lint: ## Checks the formatting and runs clippy, warnings are errors
 	cargo fmt --all --check
 	@CARGO_TARGET_DIR="$$(scripts/target-dir)" && export CARGO_TARGET_DIR && \
 		set -x && cargo clippy --workspace --all-targets --features devpocket/cluster-tests -- -D warnings
+
+openapi: ## Writes docs/openapi.json anew
+	@CARGO_TARGET_DIR="$$(scripts/target-dir)" && export CARGO_TARGET_DIR && \
+		cargo run -q -- openapi > docs/openapi.json
 
 fmt: ## Formats the code
 	cargo fmt --all

@@ -2,7 +2,7 @@
 //!
 //! [`Server::start`] runs a whole server inside of a process: the binary and the tests use it
 //! alike. [`http`] and [`ws`] are the edge, [`auth`] says who is asking, [`config`] is read
-//! once, [`cli`] is what the binary offers; [`client`] is the other side.
+//! once, [`dialect`] is what clients of two families see of it all, [`cli`] is what the binary offers; [`client`] is the other side.
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,8 @@ pub mod auth;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod dialect;
+pub mod events;
 pub mod http;
 pub mod logging;
 mod running;

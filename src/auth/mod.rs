@@ -23,6 +23,7 @@ use devpocket_actors::persistence::{Late, Plan, ReadError, Role};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::dialect::Dialect;
 
 /// Everything about authentication that a server keeps in memory. All of it is bounded, none
 /// of it is needed after a restart.
@@ -82,6 +83,8 @@ pub struct Principal {
     pub user_session: Option<String>,
     /// The end of the token they showed.
     pub expires_at: DateTime<Utc>,
+    /// The dialect in which they signed in, if that was told.
+    pub dialect: Option<Dialect>,
 }
 
 /// Why somebody is not let in.
@@ -131,7 +134,11 @@ pub async fn is_still_valid(app: &App, principal: &Principal) -> bool {
     !matches!(standing, Err(AuthError::Ended | AuthError::Locked))
 }
 
-async fn admit(app: &App, access: tokens::Access) -> Result<Principal, AuthError> {
+/// Whether somebody whose token is good may still come in.
+///
+/// # Errors
+/// As [`authenticate`].
+pub async fn admit(app: &App, access: tokens::Access) -> Result<Principal, AuthError> {
     let persistence = app.system().persistence();
     let session = access.session.as_deref();
     let standing = app.auth().standing.of(persistence, &access.user_id, session).await?;
@@ -148,5 +155,6 @@ async fn admit(app: &App, access: tokens::Access) -> Result<Principal, AuthError
         is_verified: standing.is_verified,
         user_session: access.session,
         expires_at: access.expires_at,
+        dialect: access.dialect,
     })
 }

@@ -12,6 +12,7 @@ use super::mails;
 use super::sign_in::{Device, SignInError, audit, prepare_session};
 use super::tokens::Pair;
 use crate::app::App;
+use crate::dialect::Dialect;
 
 /// Who registers, with every field checked.
 #[derive(Clone)]
@@ -45,7 +46,12 @@ impl Write for Register {
 ///
 /// # Errors
 /// `Database(Conflict)` when address or user name is taken; `Busy`; or while the database is away.
-pub async fn register(app: &App, new: NewAccount, device: Device) -> Result<(User, Pair), SignInError> {
+pub async fn register(
+    app: &App,
+    new: NewAccount,
+    device: Device,
+    dialect: Option<Dialect>,
+) -> Result<(User, Pair), SignInError> {
     let password = app.auth().passwords().hash(&new.password).await?;
     // The tokens are made of it before its row is there.
     let now = Utc::now();
@@ -69,7 +75,7 @@ pub async fn register(app: &App, new: NewAccount, device: Device) -> Result<(Use
         created_at: now,
         updated_at: now,
     };
-    let (session, pair) = prepare_session(app, &draft, &device)?;
+    let (session, pair) = prepare_session(app, &draft, &device, dialect)?;
     let secrets = Secrets::new(TimeDelta::hours(24));
     let verification = secrets.write_for(&draft.id, VerificationPurpose::VerifyEmail);
     let user = CreateUser {
@@ -99,6 +105,20 @@ pub async fn resend_verification(app: &App, user: &User) -> Result<(), WriteErro
     app.system().persistence().write(secrets.write_for(&user.id, VerificationPurpose::VerifyEmail)).await?;
     app.system().send_mail(mails::verify_email(app.config(), user, &secrets.link, &secrets.code));
     Ok(())
+}
+
+/// Mails a new proof to that address, if it is of an account that waits for one. Does nothing, and
+/// says the same, if not.
+///
+/// # Errors
+/// While the database is away.
+pub async fn resend_to(app: &App, email: &str) -> Result<(), WriteError> {
+    let user = users::by_username_or_email(app.system().persistence().pool(), email).await?;
+    let waits = |user: &User| user.is_active && !user.is_verified && user.email == email.to_lowercase();
+    match user.filter(waits) {
+        Some(user) => resend_verification(app, &user).await,
+        None => Ok(()),
+    }
 }
 
 /// What a shown proof led to.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use chrono::Utc;
 use devpocket_actors::environment::Change;
 use devpocket_actors::persistence::tokens::{
-    RevokeAllRefresh, RevokeUserSession, RotateRefresh, Rotation, StartUserSession,
+    self, RevokeAllRefresh, RevokeUserSession, RotateRefresh, Rotation, StartUserSession,
 };
 use devpocket_actors::persistence::users::{self, ChangePassword, DeleteUser, RecordFailedLogin, User};
 use devpocket_actors::persistence::{AuditEntry, Late, ReadError, TokenHash, WriteError, new_id};
@@ -14,6 +14,10 @@ use super::passwords::Busy;
 use super::tokens::Pair;
 use super::{AuthError, Principal};
 use crate::app::App;
+use crate::dialect::{Dialect, Spoken};
+
+/// How long after signing in an account may be deleted without its password.
+const FRESH_SIGN_IN: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
 
 /// What is known of the client that signs in.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +49,9 @@ pub enum SignInError {
     /// Deleting the account: not its password.
     #[error("Invalid password")]
     WrongPassword,
+    /// Deleting the account without its password: the sign-in is not a fresh one.
+    #[error("Sign in again to delete your account")]
+    NotFresh,
     /// Too busy.
     #[error(transparent)]
     Busy(#[from] Busy),
@@ -77,6 +84,7 @@ pub async fn sign_in(
     login: &str,
     password: &str,
     device: Device,
+    spoken: &Spoken,
 ) -> Result<(User, Pair), SignInError> {
     let persistence = app.system().persistence();
     let user = users::by_username_or_email(persistence.pool(), login).await?;
@@ -109,10 +117,10 @@ pub async fn sign_in(
         }
         return Err(SignInError::Incorrect);
     }
-    if !user.is_verified {
+    if !user.is_verified && !spoken.rules().unverified_may_sign_in {
         return Err(SignInError::Unverified);
     }
-    let (start, pair) = prepare_session(app, &user, &device)?;
+    let (start, pair) = prepare_session(app, &user, &device, spoken.known())?;
     persistence.write(start).await?;
     audit(app, "user.sign_in", &user, &device);
     Ok((user, pair))
@@ -126,9 +134,10 @@ pub fn prepare_session(
     app: &App,
     user: &User,
     device: &Device,
+    dialect: Option<Dialect>,
 ) -> Result<(StartUserSession, Pair), AuthError> {
     let session_id = new_id();
-    let pair = app.auth().tokens().pair(user, &session_id)?;
+    let pair = app.auth().tokens().pair(user, &session_id, dialect)?;
     let start = StartUserSession {
         session_id,
         user_id: user.id.clone(),
@@ -145,7 +154,7 @@ pub fn prepare_session(
 ///
 /// # Errors
 /// `BadRefresh` when it is not good, `Database` while the database is away.
-pub async fn refresh(app: &App, presented: &str) -> Result<Pair, SignInError> {
+pub async fn refresh(app: &App, presented: &str, dialect: Option<Dialect>) -> Result<Pair, SignInError> {
     let persistence = app.system().persistence();
     let claims = app.auth().tokens().read_refresh(presented)?;
     let session = claims.session.ok_or(SignInError::BadRefresh)?;
@@ -153,7 +162,7 @@ pub async fn refresh(app: &App, presented: &str) -> Result<Pair, SignInError> {
         .await?
         .filter(|user| user.is_active && !user.is_locked(Utc::now()))
         .ok_or(SignInError::BadRefresh)?;
-    let pair = app.auth().tokens().pair(&user, &session)?;
+    let pair = app.auth().tokens().pair(&user, &session, dialect.or(claims.dialect))?;
     let rotation = persistence
         .write(RotateRefresh {
             presented: TokenHash::of(presented),
@@ -226,16 +235,30 @@ pub async fn change_password(
     Ok(())
 }
 
-/// Deletes an account: its sign-ins end, its environments are taken down.
+/// Deletes an account: its sign-ins end, its environments are taken down. Who does not show the
+/// password must have signed in within [`FRESH_SIGN_IN`].
 ///
 /// # Errors
-/// `WrongPassword`, `Busy`, or while the database is away.
-pub async fn delete_account(app: &App, principal: &Principal, password: &str) -> Result<(), SignInError> {
+/// `WrongPassword`, `NotFresh`, `Busy`, or while the database is away.
+pub async fn delete_account(
+    app: &App,
+    principal: &Principal,
+    password: Option<&str>,
+) -> Result<(), SignInError> {
     let persistence = app.system().persistence();
     let user =
         users::by_id(persistence.pool(), &principal.user_id).await?.ok_or(SignInError::WrongPassword)?;
-    if !app.auth().passwords().verify(password, user.password.as_ref()).await? {
-        return Err(SignInError::WrongPassword);
+    match password {
+        Some(password) => {
+            if !app.auth().passwords().verify(password, user.password.as_ref()).await? {
+                return Err(SignInError::WrongPassword);
+            }
+        }
+        None => {
+            let session = principal.user_session.as_deref().unwrap_or_default();
+            let began = tokens::session_began(persistence.pool(), session).await?;
+            began.filter(|began| Utc::now() - *began < FRESH_SIGN_IN).ok_or(SignInError::NotFresh)?;
+        }
     }
     let environments = persistence.write(DeleteUser { user_id: user.id.clone() }).await?;
     app.auth().forget(&user.id);

@@ -44,7 +44,7 @@ impl Used {
 /// `Invalid` when signing fails, which it does not.
 pub fn issue_ticket(app: &App, principal: &Principal) -> Result<String, AuthError> {
     let session = principal.user_session.as_deref();
-    app.auth().tokens().ticket(&principal.user_id, session, principal.expires_at, LIFE)
+    app.auth().tokens().ticket(&principal.user_id, session, principal.expires_at, LIFE, principal.dialect)
 }
 
 /// Uses a ticket.

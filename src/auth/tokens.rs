@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::AuthError;
 use crate::config::Tokens;
+use crate::dialect::Dialect;
 
 const ACCESS: &str = "access";
 const REFRESH: &str = "refresh";
@@ -40,6 +41,9 @@ struct Claims {
     /// they showed for it. The ticket itself ends much sooner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stay: Option<i64>,
+    /// In which dialect its bearer signed in, if that was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dialect: Option<Dialect>,
 }
 
 /// What an access token says.
@@ -51,6 +55,8 @@ pub struct Access {
     pub session: Option<String>,
     /// Until when.
     pub expires_at: DateTime<Utc>,
+    /// In which dialect they signed in.
+    pub dialect: Option<Dialect>,
 }
 
 /// What a ticket says.
@@ -106,11 +112,11 @@ impl Signer {
         self.access_life
     }
 
-    /// A new pair for a sign-in of that person.
+    /// A new pair for a sign-in of that person, who speaks that dialect.
     ///
     /// # Errors
     /// `Invalid` when signing fails, which it does not.
-    pub fn pair(&self, user: &User, session: &str) -> Result<Pair, AuthError> {
+    pub fn pair(&self, user: &User, session: &str, dialect: Option<Dialect>) -> Result<Pair, AuthError> {
         let now = Utc::now();
         let refresh_expires_at = now + in_bounds(self.refresh_life);
         let claims = |kind: &str, exp: DateTime<Utc>| Claims {
@@ -123,6 +129,7 @@ impl Signer {
             iat: Some(now.timestamp()),
             exp: Some(exp.timestamp()),
             stay: None,
+            dialect,
         };
         Ok(Pair {
             access: self.sign(&claims(ACCESS, now + in_bounds(self.access_life)))?,
@@ -139,6 +146,7 @@ impl Signer {
         session: Option<&str>,
         stay: DateTime<Utc>,
         life: Duration,
+        dialect: Option<Dialect>,
     ) -> Result<String, AuthError> {
         let now = Utc::now();
         self.sign(&Claims {
@@ -151,6 +159,7 @@ impl Signer {
             iat: Some(now.timestamp()),
             exp: Some((now + in_bounds(life)).timestamp()),
             stay: Some(stay.timestamp()),
+            dialect,
         })
     }
 
@@ -190,7 +199,9 @@ impl Signer {
             return Err(AuthError::Expired);
         }
         let expires_at = claims.stay.and_then(|stay| DateTime::from_timestamp(stay, 0)).unwrap_or(expires_at);
-        Ok((Access { user_id: claims.user_id, session: claims.sid, expires_at }, claims.jti))
+        let access =
+            Access { user_id: claims.user_id, session: claims.sid, expires_at, dialect: claims.dialect };
+        Ok((access, claims.jti))
     }
 
     fn sign(&self, claims: &Claims) -> Result<String, AuthError> {
@@ -229,6 +240,7 @@ mod tests {
             iat,
             exp,
             stay: None,
+            dialect: None,
         }
     }
 
@@ -243,10 +255,10 @@ mod tests {
     fn who_comes_by_a_ticket_may_stay_as_long_as_by_the_token_it_was_made_for() {
         let signer = signer("k");
         let stay = DateTime::from_timestamp(Utc::now().timestamp() + 3600, 0).unwrap();
-        let ticket = signer.ticket("u1", Some("s1"), stay, Duration::from_secs(30)).unwrap();
+        let ticket = signer.ticket("u1", Some("s1"), stay, Duration::from_secs(30), None).unwrap();
         assert_eq!(signer.read_ticket(&ticket).unwrap().access.expires_at, stay);
         assert_eq!(signer.read_access(&ticket).unwrap_err(), AuthError::Invalid);
-        let spent = signer.ticket("u1", None, stay, Duration::ZERO).unwrap();
+        let spent = signer.ticket("u1", None, stay, Duration::ZERO, None).unwrap();
         assert_eq!(signer.read_ticket(&spent).err(), Some(AuthError::Expired));
     }
 

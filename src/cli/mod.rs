@@ -57,6 +57,8 @@ pub enum Command {
     Cluster(cluster::ClusterCommand),
     /// Check what serving needs: a line each, exit code 1 when something is missing
     Doctor(doctor::Args),
+    /// Print the OpenAPI document of the HTTP API
+    Openapi,
     /// Open a terminal session in an environment
     Connect(connect::Args),
 }
@@ -146,6 +148,10 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Cluster(command) => cluster::run(command).await,
         Command::Doctor(args) => doctor::run(&args).await,
+        Command::Openapi => {
+            println!("{}", crate::http::routes::docs::document().to_pretty_json()?);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Connect(args) => Ok(ExitCode::from(connect::run(args).await?)),
     }
 }

@@ -7,32 +7,38 @@ use axum::response::{IntoResponse, Response};
 use devpocket_actors::environment::EnvironmentError;
 use devpocket_actors::persistence::environments::NAME_TAKEN;
 use devpocket_actors::persistence::{ReadError, WriteError};
-use serde::Serialize;
-use serde_json::{Value, json};
 
-use super::render::timestamp;
 use crate::auth::AuthError;
 use crate::auth::passwords::Busy;
 use crate::auth::sign_in::SignInError;
+use crate::dialect::views::{ErrorBody, FieldProblem, Timestamp};
+use crate::dialect::{Dialect, Rules, spelling};
 
 /// Seconds after which a client may ask again when the database is away.
 const RETRY_SECONDS: u64 = 2;
 
 /// A field that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
-    /// Its name, as the caller should spell it.
+    /// Its name, in canonical spelling.
     pub field: &'static str,
-    /// Why.
-    pub message: String,
+    /// Why, to go after its name.
+    pub why: String,
     /// The same for programs.
     pub code: &'static str,
+}
+
+/// The status of an answer: the same in both dialects, or by their rules.
+#[derive(Debug, Clone, Copy)]
+enum Status {
+    Plain(StatusCode),
+    By(fn(&Rules) -> StatusCode),
 }
 
 /// An answer that is not a success. Its texts hold no secret.
 #[derive(Debug, Clone)]
 pub struct ApiError {
-    status: StatusCode,
+    status: Status,
     title: Option<String>,
     message: String,
     fields: Vec<FieldError>,
@@ -40,12 +46,18 @@ pub struct ApiError {
 }
 
 /// The result of a handler.
-pub type ApiResult<T = axum::Json<Value>> = Result<T, ApiError>;
+pub type ApiResult<T = crate::dialect::Reply> = Result<T, ApiError>;
 
 impl ApiError {
     /// With that status and text.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, title: None, message: message.into(), fields: Vec::new(), retry_after: None }
+        Self {
+            status: Status::Plain(status),
+            title: None,
+            message: message.into(),
+            fields: Vec::new(),
+            retry_after: None,
+        }
     }
 
     /// The request makes no sense: 400, the text also as `error`.
@@ -54,16 +66,23 @@ impl ApiError {
         Self { title: Some(message.clone()), ..Self::new(StatusCode::BAD_REQUEST, message) }
     }
 
-    /// Fields that cannot be used: 400. The text is about the first.
+    /// A proof by mail that is not good (any more): 404 or 400.
+    #[must_use]
+    pub fn bad_proof() -> Self {
+        let message = "The token or code is invalid, expired or used already";
+        Self { status: Status::By(|rules| rules.bad_proof), ..Self::new(StatusCode::NOT_FOUND, message) }
+    }
+
+    /// Fields that cannot be used: 400 or 422. The text is about the first.
     #[must_use]
     pub fn validation(fields: Vec<FieldError>) -> Self {
         let message = match fields.first() {
-            Some(first) if first.message.contains("required") => "Some required fields are missing",
+            Some(first) if first.code == "required" => "Some required fields are missing",
             Some(FieldError { field: "email", .. }) => "Invalid email format",
             Some(FieldError { field: "password", .. }) => "Invalid password format",
             _ => "Validation failed",
         };
-        Self { fields, ..Self::bad_request(message) }
+        Self { fields, status: Status::By(|rules| rules.invalid), ..Self::bad_request(message) }
     }
 
     /// 401.
@@ -125,10 +144,13 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side")
     }
 
-    /// Its status.
+    /// Its status in a dialect.
     #[must_use]
-    pub const fn status(&self) -> StatusCode {
-        self.status
+    pub fn status(&self, dialect: Dialect) -> StatusCode {
+        match self.status {
+            Status::Plain(status) => status,
+            Status::By(rule) => rule(dialect.rules()),
+        }
     }
 
     /// Its text.
@@ -139,23 +161,27 @@ impl ApiError {
 
     /// The body, as far as it can be known without the request.
     #[must_use]
-    pub fn body(&self) -> Value {
-        let title = self.title.as_deref().unwrap_or_else(|| reason(self.status));
-        let mut body = json!({
-            "error": title,
-            "message": self.message,
-            "detail": self.message,
-            "statusCode": self.status.as_u16(),
-            "timestamp": timestamp(chrono::Utc::now()),
-        });
-        if !self.fields.is_empty() {
-            body["errors"] = json!(self.fields);
+    pub fn body(&self, dialect: Dialect) -> ErrorBody {
+        let status = self.status(dialect);
+        let problem = |error: &FieldError| {
+            let field = match dialect {
+                Dialect::Camel => error.field.to_owned(),
+                Dialect::Snake => spelling::snake(error.field),
+            };
+            FieldProblem { message: format!("{field} {}", error.why), field, code: error.code }
+        };
+        ErrorBody {
+            error: self.title.clone().unwrap_or_else(|| reason(status).to_owned()),
+            message: self.message.clone(),
+            detail: self.message.clone(),
+            status_code: status.as_u16(),
+            timestamp: Timestamp::now(),
+            path: None,
+            request_id: None,
+            errors: self.fields.iter().map(problem).collect(),
+            retry_after: self.retry_after,
+            retry_after_too: self.retry_after,
         }
-        if let Some(seconds) = self.retry_after {
-            body["retryAfter"] = json!(seconds);
-            body["retry_after"] = json!(seconds);
-        }
-        body
     }
 }
 
@@ -168,9 +194,9 @@ fn reason(status: StatusCode) -> &'static str {
 }
 
 impl IntoResponse for ApiError {
-    /// The outermost layer adds the path and the request's id to the body.
+    /// The outermost layer writes the body, in the request's dialect.
     fn into_response(self) -> Response {
-        let mut response = (self.status, axum::Json(self.body())).into_response();
+        let mut response = self.status(Dialect::default()).into_response();
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -230,7 +256,7 @@ impl From<SignInError> for ApiError {
         match error {
             SignInError::Busy(busy) => busy.into(),
             SignInError::Database(error) => error.into(),
-            SignInError::Unverified => Self::forbidden(error.to_string()),
+            SignInError::Unverified | SignInError::NotFresh => Self::forbidden(error.to_string()),
             SignInError::WrongCurrent | SignInError::WrongPassword => Self::bad_request(error.to_string()),
             SignInError::Incorrect | SignInError::Locked | SignInError::BadRefresh => {
                 Self::unauthorized(error.to_string())
@@ -251,6 +277,9 @@ impl From<EnvironmentError> for ApiError {
                 Self::bad_request("There is no such cluster, or it takes no environments")
             }
             EnvironmentError::Refused(why) => Self::conflict(capitalised(&why)),
+            EnvironmentError::TooSoon { wait } => {
+                Self { message: error.to_string(), ..Self::too_many(wait.as_secs()) }
+            }
             EnvironmentError::StillRunning => Self::bad_request(error.to_string()),
             EnvironmentError::KeepsFailing => Self { message: error.to_string(), ..Self::unavailable() },
             EnvironmentError::Unavailable(why) => Self { message: why, ..Self::unavailable() },
@@ -275,15 +304,18 @@ mod tests {
     #[test]
     fn a_body_serves_both_dialects() {
         let error = ApiError::validation(vec![FieldError {
-            field: "email",
-            message: "email must be an address".into(),
+            field: "fullName",
+            why: "must have 1 to 100 characters".into(),
             code: "invalid",
         }]);
-        let body = error.body();
-        assert_eq!(body["error"], "Invalid email format");
-        assert_eq!(body["message"], body["detail"]);
-        assert_eq!(body["errors"][0]["field"], "email");
-        assert_eq!(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "x").body()["error"], "Unknown Error");
-        assert_eq!(ApiError::conflict("x").body()["error"], "Conflict");
+        let (camel, snake) = (error.body(Dialect::Camel), error.body(Dialect::Snake));
+        assert_eq!((camel.status_code, snake.status_code), (400, 422));
+        assert_eq!(camel.error, "Validation failed");
+        assert_eq!(camel.message, camel.detail);
+        assert_eq!(camel.errors[0].field, "fullName");
+        assert_eq!(snake.errors[0].message, "full_name must have 1 to 100 characters");
+        let large = ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "x").body(Dialect::Camel);
+        assert_eq!(large.error, "Unknown Error");
+        assert_eq!(ApiError::conflict("x").body(Dialect::Camel).error, "Conflict");
     }
 }

@@ -10,6 +10,8 @@ use http_body_util::BodyExt as _;
 use serde_json::{Map, Value};
 
 use super::error::{ApiError, FieldError};
+use crate::dialect::spelling::{dialect_of, snake};
+use crate::dialect::{Rules, Spoken};
 
 /// Largest body.
 pub const BODY_LIMIT: usize = 10 * 1024 * 1024;
@@ -19,10 +21,40 @@ pub const BODY_LIMIT: usize = 10 * 1024 * 1024;
 const DISCARD_LIMIT: usize = 32 * 1024 * 1024;
 
 /// A request's fields.
-#[derive(Default)]
 pub struct Fields {
     map: Map<String, Value>,
     errors: Vec<FieldError>,
+    rules: &'static Rules,
+}
+
+/// What a request's body must hold.
+pub trait Form: Sized {
+    /// Whether it asks for tokens: then its spelling tells the client's dialect.
+    const ASKS_FOR_TOKENS: bool = false;
+
+    /// Takes it from the fields, and notes what is wrong with them.
+    fn read(fields: &mut Fields) -> Self;
+}
+
+/// A body in which every field is good.
+pub struct Checked<T>(pub T);
+
+impl<S: Send + Sync, T: Form> FromRequest<S> for Checked<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let spoken = request.extensions().get::<Spoken>().cloned().unwrap_or_default();
+        let mut fields = Fields::from_request(request, state).await?;
+        if T::ASKS_FOR_TOKENS
+            && let Some(dialect) = dialect_of(&fields.map)
+        {
+            spoken.note_spelling(dialect);
+        }
+        fields.rules = spoken.rules();
+        let form = T::read(&mut fields);
+        fields.finish()?;
+        Ok(Self(form))
+    }
 }
 
 /// What a field must be like; the error goes after the field's name.
@@ -36,7 +68,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
         let is_form = content_type.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
         let bytes = read(request.into_body()).await?;
         if bytes.is_empty() {
-            return Ok(Self::default());
+            return Ok(Self::new(Map::new()));
         }
         let map = if is_form {
             form(&bytes)
@@ -47,7 +79,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
                 Err(_) => return Err(ApiError::bad_request("The body is not valid JSON")),
             }
         };
-        Ok(Self { map, errors: Vec::new() })
+        Ok(Self::new(map))
     }
 }
 
@@ -80,19 +112,17 @@ fn form(bytes: &[u8]) -> Map<String, Value> {
         .collect()
 }
 
-/// `fullName` as `full_name`.
-pub fn snake(name: &str) -> String {
-    let mut snake = String::with_capacity(name.len() + 4);
-    for character in name.chars() {
-        if character.is_ascii_uppercase() {
-            snake.push('_');
-        }
-        snake.push(character.to_ascii_lowercase());
-    }
-    snake
-}
-
 impl Fields {
+    fn new(map: Map<String, Value>) -> Self {
+        Self { map, errors: Vec::new(), rules: Rules::of(crate::dialect::Dialect::default()) }
+    }
+
+    /// The rules of the client's dialect.
+    #[must_use]
+    pub const fn rules(&self) -> &'static Rules {
+        self.rules
+    }
+
     /// The field's value in either spelling; JSON `null` is absent.
     pub fn take(&mut self, name: &str) -> Option<Value> {
         let value = self.map.remove(name).or_else(|| self.map.remove(&snake(name)));
@@ -105,9 +135,9 @@ impl Fields {
         self.map.contains_key(name) || self.map.contains_key(&snake(name))
     }
 
-    /// Notes a problem.
-    pub fn error(&mut self, field: &'static str, message: impl Into<String>, code: &'static str) {
-        self.errors.push(FieldError { field, message: message.into(), code });
+    /// Notes a problem; `why` goes after the field's name.
+    pub fn error(&mut self, field: &'static str, why: impl Into<String>, code: &'static str) {
+        self.errors.push(FieldError { field, why: why.into(), code });
     }
 
     /// A text that is there and not empty. After a problem: an empty one.
@@ -119,12 +149,10 @@ impl Fields {
     pub fn required_as(&mut self, name: &'static str, names: &[&str], rule: Rule) -> String {
         let value = names.iter().find_map(|name| self.take(name));
         match value {
-            Some(Value::String(text)) if text.is_empty() => {
-                self.error(name, format!("{name} is required"), "required")
-            }
+            Some(Value::String(text)) if text.is_empty() => self.error(name, "is required", "required"),
             Some(Value::String(text)) => return self.checked(name, text, rule).unwrap_or_default(),
-            Some(_) => self.error(name, format!("{name} must be a string"), "invalid_type"),
-            None => self.error(name, format!("{name} is required"), "required"),
+            Some(_) => self.error(name, "must be a string", "invalid_type"),
+            None => self.error(name, "is required", "required"),
         }
         String::new()
     }
@@ -134,7 +162,7 @@ impl Fields {
         match self.take(name)? {
             Value::String(text) => self.checked(name, text, rule),
             _ => {
-                self.error(name, format!("{name} must be a string"), "invalid_type");
+                self.error(name, "must be a string", "invalid_type");
                 None
             }
         }
@@ -145,7 +173,7 @@ impl Fields {
         let value = self.take(name)?;
         let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
         if number.is_none() {
-            self.error(name, format!("{name} must be a whole number"), "invalid_type");
+            self.error(name, "must be a whole number", "invalid_type");
         }
         number
     }
@@ -153,12 +181,28 @@ impl Fields {
     /// The first object under one of these names, as fields of its own.
     pub fn object(&mut self, name: &'static str, names: &[&str]) -> Option<Self> {
         match names.iter().find_map(|name| self.take(name))? {
-            Value::Object(map) => Some(Self { map, errors: Vec::new() }),
+            Value::Object(map) => Some(Self { rules: self.rules, ..Self::new(map) }),
             _ => {
-                self.error(name, format!("{name} must be an object"), "invalid_type");
+                self.error(name, "must be an object", "invalid_type");
                 None
             }
         }
+    }
+
+    /// No fields, as a part of these.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self { rules: self.rules, ..Self::new(Map::new()) }
+    }
+
+    /// A yes or no that may be absent; in forms it comes as text.
+    pub fn switch(&mut self, name: &'static str) -> Option<bool> {
+        let value = self.take(name)?;
+        let switch = value.as_bool().or_else(|| value.as_str()?.parse().ok());
+        if switch.is_none() {
+            self.error(name, "must be true or false", "invalid_type");
+        }
+        switch
     }
 
     /// Takes over the problems of a part.
@@ -169,7 +213,7 @@ impl Fields {
     /// A map of texts; a value may be `null`.
     pub fn texts(&mut self, name: &'static str) -> Option<BTreeMap<String, Option<String>>> {
         let Value::Object(map) = self.take(name)? else {
-            self.error(name, format!("{name} must be an object of strings"), "invalid_type");
+            self.error(name, "must be an object of strings", "invalid_type");
             return None;
         };
         let texts: Option<_> = map
@@ -181,7 +225,7 @@ impl Fields {
             })
             .collect();
         if texts.is_none() {
-            self.error(name, format!("{name} must hold strings only"), "invalid_type");
+            self.error(name, "must hold strings only", "invalid_type");
         }
         texts
     }
@@ -197,9 +241,9 @@ impl Fields {
     fn checked(&mut self, name: &'static str, text: String, rule: Rule) -> Option<String> {
         match rule(&text) {
             // Postgres holds no NUL in a text, and nobody means one.
-            Ok(()) if text.contains('\0') => self.error(name, format!("{name} must not hold NUL"), "invalid"),
+            Ok(()) if text.contains('\0') => self.error(name, "must not hold NUL", "invalid"),
             Ok(()) => return Some(text),
-            Err(why) => self.error(name, format!("{name} {why}"), "invalid"),
+            Err(why) => self.error(name, why, "invalid"),
         }
         None
     }
@@ -214,13 +258,13 @@ mod tests {
         let Value::Object(map) = serde_json::json!({"full_name": "Ann", "age": 3, "x": null}) else {
             panic!()
         };
-        let mut fields = Fields { map, errors: Vec::new() };
+        let mut fields = Fields::new(map);
         assert_eq!(fields.required("fullName", |_| Ok(())), "Ann");
         fields.required("x", |_| Ok(()));
         fields.required("age", |_| Ok(()));
         assert_eq!(fields.errors.len(), 2);
-        let body = fields.finish().unwrap_err().body();
-        assert!(body["error"].as_str().unwrap().contains("required"));
+        let body = fields.finish().unwrap_err().body(crate::dialect::Dialect::Camel);
+        assert!(body.error.contains("required"));
     }
 
     #[test]

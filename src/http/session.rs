@@ -8,7 +8,9 @@ use devpocket_actors::persistence::Role;
 
 use super::error::ApiError;
 use crate::app::App;
-use crate::auth::{AuthError, Principal, authenticate};
+use crate::auth::tokens::Access;
+use crate::auth::{AuthError, Principal, admit};
+use crate::dialect::Dialect;
 
 /// The token of an `Authorization: Bearer` header: exactly two parts, exactly that word.
 ///
@@ -20,11 +22,43 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, AuthError> {
     token.filter(|token| !token.is_empty() && !token.contains(' ')).ok_or(AuthError::Invalid)
 }
 
+/// What the token of a request says, read once by the outermost layer.
+#[derive(Debug, Clone)]
+pub struct Shown(Result<Access, AuthError>);
+
+impl Shown {
+    /// What a request shows.
+    #[must_use]
+    pub fn of(app: &App, headers: &HeaderMap) -> Self {
+        Self(bearer(headers).and_then(|token| app.auth().tokens().read_access(token)))
+    }
+
+    /// What it says, if it is good. Whether its bearer may still come in is another question.
+    #[must_use]
+    pub const fn access(&self) -> Option<&Access> {
+        match &self.0 {
+            Ok(access) => Some(access),
+            Err(_) => None,
+        }
+    }
+
+    /// The dialect in which its bearer signed in.
+    #[must_use]
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.access()?.dialect
+    }
+}
+
+async fn principal(parts: &Parts, app: &App) -> Result<Principal, AuthError> {
+    let shown = parts.extensions.get::<Shown>().cloned();
+    admit(app, shown.unwrap_or_else(|| Shown::of(app, &parts.headers)).0?).await
+}
+
 impl FromRequestParts<App> for Principal {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        Ok(authenticate(app, bearer(&parts.headers)?).await?)
+        Ok(principal(parts, app).await?)
     }
 }
 
@@ -33,8 +67,7 @@ impl OptionalFromRequestParts<App> for Principal {
 
     /// A token that is not good counts as none.
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Option<Self>, ApiError> {
-        let Ok(token) = bearer(&parts.headers) else { return Ok(None) };
-        match authenticate(app, token).await {
+        match principal(parts, app).await {
             Ok(principal) => Ok(Some(principal)),
             Err(AuthError::Unavailable) => Err(ApiError::unavailable()),
             Err(_) => Ok(None),

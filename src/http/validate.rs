@@ -71,6 +71,14 @@ pub fn full_name(text: &str) -> Checked {
     check((1..=100).contains(&length(text.trim())), "must have 1 to 100 characters")
 }
 
+/// A full name, or none: an empty text.
+///
+/// # Errors
+/// When it is longer than 100 characters.
+pub fn full_name_or_none(text: &str) -> Checked {
+    check(length(text.trim()) <= 100, "must have 1 to 100 characters")
+}
+
 /// What a password must have besides letters and digits.
 const SPECIAL: &str = "!@#$%^&*()_+-=[]{};':\"\\|,.<>/?~`";
 
@@ -82,12 +90,20 @@ const COMMON: &[&str] = &["password", "123456", "admin", "qwerty", "letmein"];
 /// # Errors
 /// When it is too short, too long or too plain.
 pub fn password(text: &str) -> Checked {
+    password_without_special(text)?;
+    check(text.contains(|c| SPECIAL.contains(c)), "must hold a special character")
+}
+
+/// A new password, where no special character is asked for.
+///
+/// # Errors
+/// When it is too short, too long or too plain.
+pub fn password_without_special(text: &str) -> Checked {
     let has = |what: fn(&char) -> bool| text.chars().any(|c| what(&c));
     check((8..=128).contains(&length(text)), "must have 8 to 128 characters")?;
     check(has(char::is_ascii_lowercase), "must hold a lower-case letter")?;
     check(has(char::is_ascii_uppercase), "must hold an upper-case letter")?;
     check(has(char::is_ascii_digit), "must hold a digit")?;
-    check(text.contains(|c| SPECIAL.contains(c)), "must hold a special character")?;
     let lower = text.to_lowercase();
     check(!COMMON.iter().any(|common| lower.starts_with(common)), "must not begin with a common password")
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use devpocket_actors::terminal::Event;
+use devpocket_actors::user::UserEvent;
 use devpocket_protocol::client::{ClientFrame, DEAD_AFTER_S, HEARTBEAT_S, ServerFrame};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -26,6 +27,11 @@ impl Dialect for Binary {
 
     fn ends_with_token(&self) -> bool {
         true
+    }
+
+    /// Its clients listen to the stream of events for that.
+    fn news(&self, _event: &UserEvent) -> Vec<Message> {
+        Vec::new()
     }
 
     fn event(&mut self, event: &Event) -> Option<Message> {

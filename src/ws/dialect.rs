@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use devpocket_actors::terminal::{Event, Kick};
+use devpocket_actors::user::UserEvent;
 use devpocket_protocol::Size;
 use devpocket_protocol::client::close as code;
 use futures_util::{SinkExt, StreamExt};
@@ -29,6 +30,9 @@ pub(super) trait Dialect: Send + Sync {
 
     /// The message for an event; `None` when clients of this dialect are not told.
     fn event(&mut self, event: &Event) -> Option<Message>;
+
+    /// The messages for what happens to the environments of whoever is connected.
+    fn news(&self, event: &UserEvent) -> Vec<Message>;
 
     /// The answer to a ping of the client.
     fn pong(&self, number: u64) -> Message;

@@ -8,12 +8,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use devpocket_actors::persistence::environments::EnvironmentView;
 use devpocket_actors::terminal::Event;
+use devpocket_actors::user::UserEvent;
 use devpocket_protocol::Size;
 use devpocket_protocol::client::close as code;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::dialect::{Dialect, Ending, Request};
+use crate::auth::Principal;
+use crate::dialect::{Dialect as Spelling, spelling};
+use crate::events::messages;
 
 /// The largest message of a client in bytes: a paste arrives as one.
 pub(super) const MAX_MESSAGE: usize = 1024 * 1024;
@@ -26,6 +30,7 @@ const MISSED_PINGS: u32 = 4;
 pub(super) struct Json {
     /// How often the server pings.
     ping_every: Duration,
+    spelling: Spelling,
     /// The beginning of a character whose end has not come yet, at most 3 bytes.
     partial: Vec<u8>,
 }
@@ -35,8 +40,12 @@ fn text(value: &Value) -> Message {
 }
 
 /// The first message on a terminal or logs socket.
-pub(super) fn welcome(view: &EnvironmentView, pty: bool) -> Message {
+pub(super) fn welcome(view: &EnvironmentView, pty: bool, principal: &Principal) -> Message {
     let environment = &view.environment;
+    let status = match principal.dialect.unwrap_or_default() {
+        Spelling::Camel => environment.status.as_str().to_owned(),
+        Spelling::Snake => spelling::status(environment.status.as_str()),
+    };
     text(&json!({
         "type": "welcome",
         "message": if pty { "Connected to the terminal" } else { "Connected to the logs" },
@@ -44,7 +53,7 @@ pub(super) fn welcome(view: &EnvironmentView, pty: bool) -> Message {
             "id": environment.id,
             "name": environment.name,
             "template": view.template_name,
-            "status": environment.status.as_str(),
+            "status": status,
             "installationCompleted": environment.installation_completed,
             "installation_completed": environment.installation_completed,
             "ptyEnabled": pty,
@@ -54,8 +63,8 @@ pub(super) fn welcome(view: &EnvironmentView, pty: bool) -> Message {
 }
 
 impl Json {
-    pub(super) const fn new(ping_every: Duration) -> Self {
-        Self { ping_every, partial: Vec::new() }
+    pub(super) const fn new(ping_every: Duration, spelling: Spelling) -> Self {
+        Self { ping_every, spelling, partial: Vec::new() }
     }
 
     /// The whole characters of `data` and what was left before. Bytes that are no UTF-8 become U+FFFD.
@@ -99,6 +108,10 @@ impl Dialect for Json {
     /// The app can't renew its token on a socket, and shows a closed socket as an error.
     fn ends_with_token(&self) -> bool {
         false
+    }
+
+    fn news(&self, event: &UserEvent) -> Vec<Message> {
+        messages(event, self.spelling).iter().map(text).collect()
     }
 
     fn event(&mut self, event: &Event) -> Option<Message> {
@@ -228,7 +241,7 @@ mod tests {
         /// Text cut into any pieces of bytes arrives whole.
         #[test]
         fn characters_survive_any_cut(text in "\\PC{0,60}", cuts in prop::collection::vec(1usize..6, 1..40)) {
-            let (mut json, mut got, mut rest) = (Json::new(Duration::from_secs(30)), String::new(), text.as_bytes());
+            let (mut json, mut got, mut rest) = (Json::new(Duration::from_secs(30), Spelling::Camel), String::new(), text.as_bytes());
             for cut in cuts.iter().cycle() {
                 if rest.is_empty() { break; }
                 let (piece, later) = rest.split_at((*cut).min(rest.len()));
@@ -240,7 +253,7 @@ mod tests {
 
         #[test]
         fn broken_text_is_bounded(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..20)) {
-            let mut json = Json::new(Duration::from_secs(30));
+            let mut json = Json::new(Duration::from_secs(30), Spelling::Camel);
             for piece in pieces {
                 json.characters(&piece);
                 prop_assert!(json.partial.len() <= 3);

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use devpocket_actors::environment::{EnvironmentError, InstallLog};
 use devpocket_actors::persistence::EnvironmentStatus;
 use devpocket_actors::persistence::environments::EnvironmentView;
-use devpocket_actors::user::Admission;
+use devpocket_actors::user::{Admission, Happening, Missed, UserEvent};
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -22,19 +22,12 @@ use super::sockets::Socket;
 use super::upgrade::{Handshake, WebSocket};
 use crate::app::App;
 use crate::auth::{Principal, is_still_valid};
-use crate::http::render::timestamp;
+use crate::dialect::Dialect as Spelling;
+use crate::dialect::views::Timestamp;
+use crate::events::{CHECK_EVERY, messages};
 
 /// How long the socket may take to take a message.
-const SEND_LIMIT: Duration = Duration::from_secs(30);
-
-/// The longest line that is sent as one, in bytes.
-const MAX_LINE: usize = 8 * 1024;
-
-/// How often the environment's status is looked at.
-const STATUS_EVERY: Duration = Duration::from_secs(1);
-
-/// How many of those looks lie between two at the person's right to be there.
-const LOOKS_PER_CHECK: u32 = 15;
+pub(super) const SEND_LIMIT: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
 struct Query {
@@ -48,7 +41,7 @@ struct Follower {
     view: EnvironmentView,
     log: Arc<InstallLog>,
     follow: bool,
-    _admission: Admission,
+    admission: Admission,
 }
 
 /// Answers a request for a logs socket: accepts, and refuses by closing.
@@ -81,11 +74,20 @@ async fn admit(app: App, facts: &Facts, environment: &str) -> Result<Follower, &
         Err(_) => return Err("Logs are not available"),
     };
     let follow = facts.query::<Query>().ok().and_then(|query| query.follow).unwrap_or(true);
-    Ok(Follower { app, principal, view, log, follow, _admission: admission })
+    Ok(Follower { app, principal, view, log, follow, admission })
 }
 
 async fn send(socket: &mut WebSocket, value: &Value) -> Result<(), Ending> {
     send_message(socket, Message::text(value.to_string())).await
+}
+
+fn log_line(environment: &str, line: &str) -> Value {
+    json!({
+        "type": "installation_log",
+        "environment_id": environment,
+        "data": line,
+        "timestamp": Timestamp::now(),
+    })
 }
 
 async fn send_message(socket: &mut WebSocket, message: Message) -> Result<(), Ending> {
@@ -106,34 +108,26 @@ async fn try_follow(
     counted: &mut Socket,
     follower: Follower,
 ) -> Result<Ending, Ending> {
-    let Follower { app, principal, view, log, follow, .. } = follower;
+    let Follower { app, principal, view, log, follow, admission } = follower;
     let id = view.environment.id.clone();
-    send_message(socket, json::welcome(&view, false)).await?;
+    send_message(socket, json::welcome(&view, false, &principal)).await?;
+    // Before the status is looked at: what changes meanwhile is told after it.
+    let mut events = app.system().listen_along(&principal.user_id, &admission);
     let mut lines = log.follow();
-    let (mut partial, mut shown) = (Vec::new(), None);
-    let dialect = Json::new(app.config().limits.socket_heartbeat);
+    let mut told = Told { dialect: principal.dialect.unwrap_or_default(), complete: false };
+    for message in told.state(&app, &view) {
+        send(socket, &message).await?;
+    }
+    let dialect = Json::new(app.config().limits.socket_heartbeat, told.dialect);
     let (ping_every, dead_after) = dialect.heartbeat();
-    let (mut pings, mut looks) = (interval(ping_every), interval(STATUS_EVERY));
-    for timer in [&mut pings, &mut looks] {
+    let (mut pings, mut checks) = (interval(ping_every), interval(CHECK_EVERY));
+    for timer in [&mut pings, &mut checks] {
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     }
-    let (mut heard, mut look) = (Instant::now(), 0u32);
+    let mut heard = Instant::now();
     loop {
-        while let Some(bytes) = lines.read() {
-            for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-                partial.extend_from_slice(piece);
-                // A progress bar may draw itself for ever without an end of line.
-                if !piece.ends_with(b"\n") && partial.len() < MAX_LINE {
-                    continue;
-                }
-                let line = std::mem::take(&mut partial);
-                let line = String::from_utf8_lossy(&line);
-                let data = line.trim_end_matches(['\r', '\n']);
-                let now = timestamp(chrono::Utc::now());
-                let log =
-                    json!({"type": "installation_log", "environment_id": id, "data": data, "timestamp": now});
-                send(socket, &log).await?;
-            }
+        while let Some(line) = lines.ready() {
+            send(socket, &log_line(&id, &line)).await?;
         }
         if !follow {
             let ending = close_frame((1000, "Log stream complete".into()));
@@ -141,19 +135,21 @@ async fn try_follow(
             return Ok(Ending::Left);
         }
         tokio::select! {
-            () = lines.changed() => {}
+            line = lines.next() => send(socket, &log_line(&id, &line)).await?,
             () = counted.closing() => return Ok(Ending::GoingAway),
-            _ = looks.tick() => {
-                look += 1;
-                if look.is_multiple_of(LOOKS_PER_CHECK) && !is_still_valid(&app, &principal).await {
+            _ = checks.tick() => {
+                if !is_still_valid(&app, &principal).await {
                     return Ok(Ending::refused("Authentication failed"));
                 }
-                let status = app.system().environment_status(&id);
-                if status.is_some() && status != shown {
-                    shown = status;
-                    for message in news(&id, status) {
-                        send(socket, &message).await?;
-                    }
+            }
+            event = events.next() => {
+                let news = match event {
+                    Ok(event) if event.environment == id => told.news(&event),
+                    Ok(_) => Vec::new(),
+                    Err(Missed(_)) => told.state(&app, &view),
+                };
+                for message in news {
+                    send(socket, &message).await?;
                 }
             }
             _ = pings.tick() => {
@@ -177,13 +173,36 @@ async fn try_follow(
     }
 }
 
-/// What is told of a status.
-fn news(id: &str, status: Option<EnvironmentStatus>) -> Vec<Value> {
-    let Some(status) = status else { return Vec::new() };
-    let lower = status.as_str().to_ascii_lowercase();
-    let mut messages = vec![json!({"type": "installation_status", "environment_id": id, "status": lower})];
-    if status == EnvironmentStatus::Running {
-        messages.push(json!({"type": "installation_complete", "environment_id": id, "status": lower}));
+/// What a socket was told of an environment besides its log.
+struct Told {
+    dialect: Spelling,
+    /// Whether it was told that all commands have run.
+    complete: bool,
+}
+
+impl Told {
+    /// How the environment is now.
+    fn state(&mut self, app: &App, view: &EnvironmentView) -> Vec<Value> {
+        let row = &view.environment;
+        let status = app.system().environment_status(&row.id).unwrap_or(row.status);
+        let what = Happening::Status { status, reason: row.status_reason.clone() };
+        self.news(&UserEvent { environment: row.id.clone(), at: chrono::Utc::now(), what })
     }
-    messages
+
+    /// What follows from an event.
+    fn news(&mut self, event: &UserEvent) -> Vec<Value> {
+        let mut news = match event.what {
+            // All lines come from the log itself.
+            Happening::Progress { .. } => return Vec::new(),
+            _ => messages(event, self.dialect),
+        };
+        let runs = matches!(event.what, Happening::Status { status: EnvironmentStatus::Running, .. });
+        if runs && !self.complete {
+            // They had run before anybody listened here.
+            let what = Happening::Installed { failed_commands: 0 };
+            news.extend(messages(&UserEvent { what, ..event.clone() }, self.dialect));
+        }
+        self.complete |= runs || matches!(event.what, Happening::Installed { .. });
+        news
+    }
 }

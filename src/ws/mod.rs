@@ -3,11 +3,12 @@
 //! A socket's life: [`upgrade`] answers the handshake, [`access`] finds out who it is, [`terminal`]
 //! opens the session and serves it. One loop ([`serve`]) serves both dialects; a dialect
 //! ([`binary`], [`json`]) only says how events look on the wire and what arrives means. [`logs`]
-//! is the socket that follows an install log, [`sockets`] counts them all, for the shutdown.
+//! is the socket that follows an install log, [`events`] the one of all that happens, [`sockets`] counts them all, for the shutdown.
 
 mod access;
 mod binary;
 mod dialect;
+mod events;
 mod json;
 mod logs;
 mod serve;
@@ -29,6 +30,7 @@ pub fn router() -> Router<App> {
     Router::new()
         .route("/api/v1/ws/terminal/{environment}", get(open_terminal))
         .route("/api/v1/ws/logs/{environment}", get(open_logs))
+        .route("/api/v1/ws/events", get(open_events))
         // The reference server completes every upgrade below this path and closes then.
         .route("/api/v1/ws/{*rest}", get(refuse))
 }
@@ -43,6 +45,10 @@ async fn open_terminal(
 
 async fn open_logs(State(app): State<App>, Path(environment): Path<String>, request: Request) -> Response {
     logs::open(app, environment, request)
+}
+
+async fn open_events(State(app): State<App>, request: Request) -> Response {
+    events::open(app, request)
 }
 
 async fn refuse(State(app): State<App>, request: Request) -> Response {

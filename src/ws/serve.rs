@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use devpocket_actors::environment::EnvironmentError;
 use devpocket_actors::terminal::{Attachment, Client, Event, Hub, Kick, STALL_LIMIT};
+use devpocket_actors::user::{Happening, Listener, UserEvent};
 use devpocket_protocol::client::{Exit, ExitReason, Mode, SessionState, Status};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{SplitSink, SplitStream};
@@ -41,6 +42,8 @@ pub(super) struct Session {
     pub(super) principal: Principal,
     pub(super) environment: String,
     pub(super) attachment: Attachment,
+    /// What happens to the person's environments, where the dialect tells that.
+    pub(super) news: Option<Listener>,
 }
 
 /// What the two loops share.
@@ -205,7 +208,7 @@ async fn write(
     dialect: &mut impl Dialect,
     greeting: Message,
 ) -> Ending {
-    let Session { app, principal, environment, attachment } = session;
+    let Session { app, principal, environment, attachment, mut news } = session;
     let name = attachment.hub().session().clone();
     let mut source = Source::Attached(attachment);
     let (ping_every, dead_after) = dialect.heartbeat();
@@ -267,6 +270,18 @@ async fn write(
                     return Ending::Kicked(Kick::TooSlow);
                 }
             }
+            event = hear(&mut news) => {
+                // Of other environments only how they are.
+                if event.environment == environment || matches!(event.what, Happening::Status { .. }) {
+                    for message in dialect.news(&event) {
+                        match timeout(STALL_LIMIT, sink.send(message)).await {
+                            Ok(Ok(())) => {}
+                            Ok(Err(_)) => return Ending::Left,
+                            Err(_) => return Ending::Kicked(Kick::TooSlow),
+                        }
+                    }
+                }
+            }
             news = source.next() => match news {
                 Next::Event(Event::Kicked(kick)) => return Ending::Kicked(kick),
                 Next::Event(Event::Orphaned) => {
@@ -312,6 +327,19 @@ async fn may_stay(app: App, principal: Principal) -> bool {
 async fn answer(question: &mut Option<BoxFuture<'static, bool>>) -> bool {
     match question {
         Some(question) => question.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The next event, if anybody listens. Missed ones are not told: they were news, and there is
+/// newer. Cancel-safe.
+async fn hear(listener: &mut Option<Listener>) -> UserEvent {
+    match listener {
+        Some(listener) => loop {
+            if let Ok(event) = listener.next().await {
+                return event;
+            }
+        },
         None => std::future::pending().await,
     }
 }

@@ -19,7 +19,7 @@ struct State {
 
 /// One live socket.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub struct Socket {
     state: Arc<watch::Sender<State>>,
     changes: watch::Receiver<State>,
 }
@@ -32,7 +32,7 @@ impl Default for Sockets {
 
 impl Sockets {
     /// Counts one more, until it is dropped.
-    pub(super) fn enter(&self) -> Socket {
+    pub(crate) fn enter(&self) -> Socket {
         self.state.send_modify(|state| state.live += 1);
         Socket { state: Arc::clone(&self.state), changes: self.state.subscribe() }
     }
@@ -61,7 +61,7 @@ impl Sockets {
 
 impl Socket {
     /// Waits until this process goes away. Cancel-safe.
-    pub(super) async fn closing(&mut self) {
+    pub(crate) async fn closing(&mut self) {
         // The sender is held by this very socket.
         let _ = self.changes.wait_for(|state| state.closing).await;
     }

@@ -20,6 +20,7 @@ use super::serve::{Session, serve};
 use super::upgrade::Handshake;
 use crate::app::App;
 use crate::auth::Principal;
+use crate::dialect::Dialect;
 use crate::http::error::ApiError;
 
 /// The session of clients that do not name one.
@@ -177,7 +178,7 @@ fn accept_binary(
         environment: opened.environment,
     };
     let greeting = binary::message(&ServerFrame::Hello(hello));
-    let session = Session { app: app.clone(), principal, environment, attachment };
+    let session = Session { app: app.clone(), principal, environment, attachment, news: None };
     handshake.accept(&app, Some(SUBPROTOCOL), MAX_FRAME, move |socket, counted| async move {
         serve(socket, counted, session, binary::Binary, binary::decode, greeting).await;
         drop(admission);
@@ -188,12 +189,14 @@ fn accept_binary(
 fn open_json(app: App, environment: String, handshake: Handshake) -> Response {
     let served = app.clone();
     let facts = handshake.facts.clone();
-    let dialect = Json::new(app.config().limits.socket_heartbeat);
     handshake.accept(&app, None, json::MAX_MESSAGE, move |mut socket, counted| async move {
         match attach_json(&served, &facts, &environment).await {
             Ok((principal, greeting, attached)) => {
                 let Attached { attachment, admission, .. } = attached;
-                let session = Session { app: served, principal, environment, attachment };
+                let heartbeat = served.config().limits.socket_heartbeat;
+                let dialect = Json::new(heartbeat, principal.dialect.unwrap_or_default());
+                let news = Some(served.system().listen_along(&principal.user_id, &admission));
+                let session = Session { app: served, principal, environment, attachment, news };
                 serve(socket, counted, session, dialect, json::decode, greeting).await;
                 drop(admission);
             }
@@ -223,12 +226,14 @@ async fn attach_json(
         size: Size::DEFAULT,
         mode: Mode::Control,
     };
-    let attached =
-        attach(app, &principal, environment, &wish).await.map_err(|error| match error.status() {
+    let attached = attach(app, &principal, environment, &wish).await.map_err(|error| {
+        match error.status(Dialect::default()) {
             StatusCode::NOT_FOUND => "Environment not found",
             StatusCode::TOO_MANY_REQUESTS => "Too many connections",
             StatusCode::CONFLICT => "Environment not running",
             _ => "Failed to create terminal session",
-        })?;
-    Ok((principal, json::welcome(&view, true), attached))
+        }
+    })?;
+    let welcome = json::welcome(&view, true, &principal);
+    Ok((principal, welcome, attached))
 }

@@ -78,7 +78,7 @@ async fn plan_and_name_are_checked_also_in_parallel() {
 #[tokio::test]
 async fn templates_are_open_to_everybody() {
     let server = TestServer::start(&[]).await;
-    let list = server.ask("GET", "/api/v1/templates/?search=node", None, None).await;
+    let list = server.ask("GET", "/api/v1/templates?search=node", None, None).await;
     assert_eq!(list.status, 200);
     let names: Vec<_> = list.body["templates"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
     assert!(names.contains(&&json!("nodejs")), "{names:?}");

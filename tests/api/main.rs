@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a failed test")]
 
 mod accounts;
+mod dialects;
+mod docs;
 mod environments;
 mod protocol;
 mod refusals;

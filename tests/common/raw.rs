@@ -50,8 +50,14 @@ impl RawSocket {
 
     /// A JSON socket, as the mobile app opens it.
     pub async fn json(server: &ServerUrl, environment: &str, token: &str) -> Self {
-        let path = format!("/api/v1/ws/terminal/{environment}?token={token}");
-        Self::open(server, &path, &[]).await.expect("the JSON dialect refuses by closing")
+        Self::json_at(server, &format!("/api/v1/ws/terminal/{environment}"), token).await
+    }
+
+    /// A JSON socket at any path.
+    pub async fn json_at(server: &ServerUrl, path: &str, token: &str) -> Self {
+        Self::open(server, &format!("{path}?token={token}"), &[])
+            .await
+            .expect("the JSON dialect refuses by closing")
     }
 
     /// Sends a message.
@@ -80,17 +86,23 @@ impl RawSocket {
         tokio::time::timeout(wait, self.0.next()).await.is_err()
     }
 
+    /// The next JSON message.
+    pub async fn json_message(&mut self) -> serde_json::Value {
+        loop {
+            match self.next().await {
+                Some(Message::Text(text)) => return serde_json::from_str(text.as_str()).unwrap(),
+                Some(Message::Ping(_) | Message::Pong(_)) => {}
+                other => panic!("closed while waiting for a message: {other:?}"),
+            }
+        }
+    }
+
     /// The next JSON message of this type.
     pub async fn json_of(&mut self, kind: &str) -> serde_json::Value {
         loop {
-            let message = self.next().await.unwrap_or_else(|| panic!("closed while waiting for {kind}"));
-            if let Message::Text(text) = message {
-                let json: serde_json::Value = serde_json::from_str(text.as_str()).unwrap();
-                if json["type"] == kind {
-                    return json;
-                }
-            } else if let Message::Close(frame) = message {
-                panic!("closed with {frame:?} while waiting for {kind}");
+            let json = self.json_message().await;
+            if json["type"] == kind {
+                return json;
             }
         }
     }

@@ -17,6 +17,7 @@ mod admission;
 mod bad_input;
 mod command_line;
 mod connect;
+mod events;
 mod flood;
 mod json_dialect;
 mod resume;

@@ -24,6 +24,7 @@ use crate::supervision::{
     TaskGuard,
 };
 use crate::terminal::{Kick, SessionName, Terminal, TerminalArgs, TerminalMessage};
+use crate::user::{Events, Happening};
 
 /// How many clients may wait for an environment to run.
 const MAX_WAITING: usize = 64;
@@ -107,6 +108,17 @@ pub struct EnvironmentArgs {
     pub persistence: Persistence,
     /// The install log; those who follow it keep it over a restart of the actor.
     pub log: Arc<InstallLog>,
+    /// Those who listen to what happens to what is the owner's.
+    pub events: Events,
+}
+
+impl EnvironmentArgs {
+    /// Tells whoever listens.
+    pub(super) fn tell(&self, what: Happening) {
+        let known = self.known.read();
+        let row = &known.view.environment;
+        self.events.tell(&row.user_id, &row.id, what);
+    }
 }
 
 /// The state of an environment actor.
@@ -327,6 +339,10 @@ impl Environment {
         match result {
             Ok(row) => {
                 let id = Selector::Id(row.session_id.clone());
+                self.args.tell(Happening::SessionBegan {
+                    session: row.session_id.clone(),
+                    name: row.name.clone(),
+                });
                 self.sessions.add(row);
                 self.remember_sessions();
                 for reply in replies {
@@ -409,6 +425,7 @@ impl Environment {
         if let Some(entry) = self.sessions.remove(id) {
             tracing::info!(environment = self.id, session = id, reason = ?exit.reason, "session ended");
             self.remember_sessions();
+            self.args.tell(Happening::SessionEnded { session: id.to_owned(), name: entry.row.name });
             self.write_end(entry.row.id, exit);
         }
     }

@@ -20,6 +20,7 @@ use crate::persistence::{DesiredState, EnvironmentStatus, Late, Metric, WriteErr
 use crate::runtime::{CALL_LIMIT, EnvironmentKey, Observed, RuntimeError};
 use crate::supervision::policy::History;
 use crate::supervision::{Addr, Reply, TaskGuard};
+use crate::user::Happening;
 
 /// The pause before an environment that can't be watched is tried again.
 const WATCH_PAUSE: Duration = Duration::from_secs(2);
@@ -33,8 +34,16 @@ pub enum Change {
     Stop,
     /// Stop, then run.
     Restart,
-    /// Remove it with its volume.
+    /// Remove it with its volume, unless it runs.
     Delete,
+    /// The same, also while it runs.
+    StopAndDelete,
+}
+
+impl Change {
+    const fn deletes(self) -> bool {
+        matches!(self, Self::Delete | Self::StopAndDelete)
+    }
 }
 
 type ChangeReply = Reply<Result<EnvironmentStatus, EnvironmentError>>;
@@ -217,7 +226,7 @@ impl Lifecycle {
     pub(super) fn change(&mut self, change: Change, reply: ChangeReply) {
         use EnvironmentStatus as S;
         let (desired, status) = match (change, self.desired(), self.shown.0) {
-            (_, DesiredState::Terminated, _) if change == Change::Delete => return self.deleting.push(reply),
+            (_, DesiredState::Terminated, _) if change.deletes() => return self.deleting.push(reply),
             (_, DesiredState::Terminated, _) => return reply.send(Err(EnvironmentError::NotFound)),
             (Change::Start, DesiredState::Running, S::Running) => return reply.send(Ok(S::Running)),
             (Change::Stop, DesiredState::Stopped, S::Stopped) => return reply.send(Ok(S::Stopped)),
@@ -227,7 +236,7 @@ impl Lifecycle {
             (Change::Start, ..) => (DesiredState::Running, S::Provisioning),
             (Change::Stop, ..) => (DesiredState::Stopped, S::Stopping),
             (Change::Restart, ..) => (DesiredState::Running, S::Restarting),
-            (Change::Delete, ..) => (DesiredState::Terminated, S::Stopping),
+            (Change::Delete | Change::StopAndDelete, ..) => (DesiredState::Terminated, S::Stopping),
         };
         let replaces = self.instance.as_ref().map(|instance| instance.id.clone());
         let replaces = replaces.filter(|_| change == Change::Restart);
@@ -269,6 +278,11 @@ impl Lifecycle {
             LifecycleNews::Stepped(..) | LifecycleNews::PauseOver(_) => return,
             LifecycleNews::Agent(instance, news) if self.is_current(&instance) => match news {
                 News::Phase(phase) => {
+                    if let (Some(Phase::Installing | Phase::Configuring), Phase::Ready { failed_commands }) =
+                        (&self.phase, &phase)
+                    {
+                        self.args.tell(Happening::Installed { failed_commands: *failed_commands });
+                    }
                     self.phase = Some(phase);
                     self.trouble = None;
                 }
@@ -279,6 +293,7 @@ impl Lifecycle {
             LifecycleNews::Marked => {
                 self.gone = true;
                 self.shown = (EnvironmentStatus::Terminated, None);
+                self.tell_status();
                 self.deleting.drain(..).for_each(|reply| reply.send(Ok(EnvironmentStatus::Terminated)));
                 return;
             }
@@ -311,11 +326,12 @@ impl Lifecycle {
             self.shown = (row.status, row.status_reason.clone());
             known.view.environment = *row;
         }
+        self.tell_status();
         self.starts = History::default();
         self.failed_steps = 0;
         self.wish_changed(desired);
         match change {
-            Change::Delete => self.deleting.push(reply),
+            Change::Delete | Change::StopAndDelete => self.deleting.push(reply),
             _ => reply.send(Ok(self.shown.0)),
         }
     }
@@ -367,12 +383,7 @@ impl Lifecycle {
 
     /// Opens the control channel to an agent.
     fn meet(&self, instance: String) -> Instance {
-        let log = LogWriter::new(
-            Arc::clone(&self.args.log),
-            self.args.persistence.clone(),
-            self.id(),
-            instance.clone(),
-        );
+        let log = LogWriter::new(self.args.clone(), self.id(), instance.clone());
         let (me, from) = (self.me.clone(), instance.clone());
         let tell = move |news| tell(&me, LifecycleNews::Agent(from.clone(), news));
         let (control, channel) = control::channel(Arc::clone(&self.args.runtime), self.key(), log, tell);
@@ -408,6 +419,13 @@ impl Lifecycle {
         tracing::info!(environment = id, status = now.0.as_str(), reason = now.1, "environment status");
         self.args.persistence.observe_status(id, now.0, now.1.clone());
         self.shown = now;
+        self.tell_status();
+    }
+
+    /// Tells whoever listens how it is.
+    fn tell_status(&self) {
+        let (status, reason) = self.shown.clone();
+        self.args.tell(Happening::Status { status, reason });
     }
 
     /// Measures what the environment uses, for its history.

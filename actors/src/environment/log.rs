@@ -2,19 +2,32 @@
 //! lines in Postgres.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use devpocket_protocol::ring::Ring;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::actor::EnvironmentArgs;
 use crate::persistence::engine::LOG_LINE_BYTES;
-use crate::persistence::{Late, LogLevel, LogLine, Persistence};
+use crate::persistence::{Late, LogLevel, LogLine};
+use crate::user::Happening;
 
 /// How much of the log is held for followers, in bytes; all of it is in Postgres.
 const LIMIT: usize = 64 * 1024;
 
 /// The most that a follower is given at once, in bytes.
 const TURN: usize = 16 * 1024;
+
+/// The most that a follower is given as one line, in bytes.
+const LINE: usize = 8 * 1024;
+
+/// Listeners are told of a line this often, so that a chatty command does not drown their
+/// other news.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// The most of a line that listeners are told, in characters.
+const TOLD: usize = 200;
 
 /// The log of one environment, shared by its actor and those who follow it.
 #[derive(Debug)]
@@ -26,25 +39,21 @@ pub struct InstallLog {
 
 /// Writes what an agent tells of its install log: to those who follow it, and to Postgres.
 pub(super) struct LogWriter {
-    log: Arc<InstallLog>,
-    persistence: Persistence,
+    args: EnvironmentArgs,
     environment: String,
     /// Names the agent's start: with a line's offset it makes an id that is the same when the
     /// log is read again, so that no line is stored twice.
     instance: String,
     offset: u64,
     line: Vec<u8>,
+    /// When listeners were last told of a line.
+    told: Option<Instant>,
 }
 
 impl LogWriter {
-    pub(super) fn new(
-        log: Arc<InstallLog>,
-        persistence: Persistence,
-        environment: String,
-        instance: String,
-    ) -> Self {
-        log.restart();
-        Self { log, persistence, environment, instance, offset: 0, line: Vec::new() }
+    pub(super) fn new(args: EnvironmentArgs, environment: String, instance: String) -> Self {
+        args.log.restart();
+        Self { args, environment, instance, offset: 0, line: Vec::new(), told: None }
     }
 
     /// Where the log is to be read from.
@@ -54,7 +63,7 @@ impl LogWriter {
 
     /// Takes log bytes at `offset`; the agent sends them contiguously, but for what it no longer held.
     pub(super) fn write(&mut self, offset: u64, data: &[u8]) {
-        self.log.append(offset, data);
+        self.args.log.append(offset, data);
         if offset != self.offset {
             self.line.clear();
             self.offset = offset;
@@ -76,7 +85,12 @@ impl LogWriter {
         let text = text.trim_end_matches(['\r', '\n']);
         let mut line = LogLine::now(self.environment.clone(), LogLevel::Info, "install", text);
         line.id = format!("{}:{}", self.instance, self.offset);
-        self.persistence.late(Late::LogLine(line));
+        self.args.persistence.late(Late::LogLine(line));
+        if self.told.is_none_or(|told| told.elapsed() > TELL_EVERY) {
+            self.told = Some(Instant::now());
+            let line = text.chars().take(TOLD).collect();
+            self.args.tell(Happening::Progress { line });
+        }
     }
 }
 
@@ -87,6 +101,8 @@ pub struct LogFollower {
     changed: watch::Receiver<()>,
     generation: u64,
     cursor: u64,
+    /// The beginning of a line.
+    partial: Vec<u8>,
 }
 
 impl Default for InstallLog {
@@ -126,29 +142,83 @@ impl InstallLog {
             let held = self.ring.lock();
             (held.0, held.1.start())
         };
-        LogFollower { log: Arc::clone(self), changed: self.changed.subscribe(), generation, cursor }
+        LogFollower {
+            log: Arc::clone(self),
+            changed: self.changed.subscribe(),
+            generation,
+            cursor,
+            partial: Vec::new(),
+        }
     }
 }
 
 impl LogFollower {
+    /// The next line that is there, without its end; cut at [`LINE`], as a progress bar may draw
+    /// itself for ever.
+    pub fn ready(&mut self) -> Option<String> {
+        loop {
+            if let Some(line) = self.take_line() {
+                return Some(line);
+            }
+            let bytes = self.read()?;
+            self.partial.extend_from_slice(&bytes);
+        }
+    }
+
+    /// The next line. Cancel-safe.
+    pub async fn next(&mut self) -> String {
+        loop {
+            if let Some(line) = self.ready() {
+                return line;
+            }
+            // The sender lives as long as the log that this holds.
+            let _ = self.changed.changed().await;
+        }
+    }
+
+    fn take_line(&mut self) -> Option<String> {
+        let end = self.partial.iter().position(|byte| *byte == b'\n').map(|end| end + 1);
+        let end = end.filter(|end| *end <= LINE).or_else(|| (self.partial.len() >= LINE).then_some(LINE))?;
+        let line: Vec<u8> = self.partial.drain(..end).collect();
+        Some(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned())
+    }
+
     /// What is there and was not read, if anything.
-    pub fn read(&mut self) -> Option<Vec<u8>> {
+    fn read(&mut self) -> Option<Vec<u8>> {
         let held = self.log.ring.lock();
         let (generation, ring) = (held.0, &held.1);
         if generation != self.generation || self.cursor < ring.start() {
             // Too slow, or a new log began: go on with the oldest that is held.
             self.generation = generation;
             self.cursor = ring.start();
+            self.partial.clear();
         }
         let mut out = Vec::new();
         let n = ring.read(self.cursor, TURN, &mut out).unwrap_or(0);
         self.cursor += n as u64;
         (n > 0).then_some(out)
     }
+}
 
-    /// Waits until there may be more. Cancel-safe.
-    pub async fn changed(&mut self) {
-        // The sender lives as long as the log that this holds.
-        let _ = self.changed.changed().await;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn lines_come_whole_and_endless_ones_in_pieces() {
+        let log = Arc::new(InstallLog::default());
+        log.append(0, b"one\r\ntw");
+        let mut follower = log.follow();
+        assert_eq!(follower.next().await, "one");
+        assert_eq!(follower.ready(), None);
+        log.append(7, b"o\n\n");
+        assert_eq!((follower.next().await.as_str(), follower.next().await.as_str()), ("two", ""));
+        log.append(10, &[b'.'; LINE + 1]);
+        assert_eq!(follower.next().await.len(), LINE);
+        assert_eq!(follower.ready(), None);
+        // A new log: what was left of the old one is not its beginning.
+        log.restart();
+        log.append(0, b"new\n");
+        assert_eq!(follower.next().await, "new");
     }
 }

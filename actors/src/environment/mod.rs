@@ -21,6 +21,7 @@ pub use sessions::{InvalidName, MAX_NAME, MAX_SESSIONS, Selector};
 pub use spec::{InvalidQuantity, parse_bytes, parse_cpu};
 
 use crate::persistence::{ReadError, WriteError, environments::NAME_TAKEN};
+use crate::runtime::RuntimeError;
 use crate::supervision::CallError;
 
 /// Why something could not be done with an environment. The texts are for people.
@@ -47,6 +48,12 @@ pub enum EnvironmentError {
     /// There is no such cluster, or none that takes environments.
     #[error("Cluster not found")]
     NoSuchCluster,
+    /// It was done a moment ago.
+    #[error("It was recovered a moment ago. Try again in {} s.", wait.as_secs())]
+    TooSoon {
+        /// How long to wait.
+        wait: std::time::Duration,
+    },
     /// It runs, and what was asked needs it stopped.
     #[error("Cannot delete a running environment. Stop it first.")]
     StillRunning,
@@ -91,6 +98,15 @@ impl From<WriteError> for EnvironmentError {
 impl From<ReadError> for EnvironmentError {
     fn from(error: ReadError) -> Self {
         WriteError::from(error).into()
+    }
+}
+
+impl From<RuntimeError> for EnvironmentError {
+    fn from(error: RuntimeError) -> Self {
+        match error {
+            RuntimeError::Unavailable(text) => Self::Unavailable(text),
+            RuntimeError::Rejected(text) => Self::Refused(text),
+        }
     }
 }
 

@@ -57,6 +57,17 @@ pub async fn is_session_revoked(pool: &PgPool, session_id: &str) -> Result<bool,
     Ok(live != Some(true))
 }
 
+/// When a sign-in began. `None`: there is no such one.
+///
+/// # Errors
+/// `Unavailable` while the database is away.
+pub async fn session_began(pool: &PgPool, session_id: &str) -> Result<Option<DateTime<Utc>>, ReadError> {
+    Ok(sqlx::query_scalar("SELECT created_at FROM user_sessions WHERE id = $1")
+        .bind(session_id)
+        .fetch_optional(pool)
+        .await?)
+}
+
 /// Begins a sign-in: its session, its first refresh token, the time of the login, and the
 /// end of the count of wrong passwords.
 #[derive(Debug, Clone)]

@@ -147,6 +147,9 @@ pub struct LogLine {
     pub text: String,
 }
 
+/// Lines of a log as they are written.
+pub type LogStream = futures_util::stream::BoxStream<'static, LogLine>;
+
 /// What an environment uses now.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Stats {
@@ -212,6 +215,14 @@ pub trait Runtime: Send + Sync + 'static {
     /// What the runtime itself logged of the environment (its container's output).
     async fn logs(&self, environment: &EnvironmentKey, query: LogQuery)
     -> Result<Vec<LogLine>, RuntimeError>;
+
+    /// The same, and what comes after it, until the log ends or can't be read any more.
+    /// [`LogQuery::previous`] means nothing here.
+    async fn follow_logs(
+        &self,
+        environment: &EnvironmentKey,
+        query: LogQuery,
+    ) -> Result<LogStream, RuntimeError>;
 
     /// What the environment uses now.
     async fn stats(&self, spec: &EnvironmentSpec) -> Result<Stats, RuntimeError>;

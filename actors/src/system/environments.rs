@@ -13,13 +13,15 @@ use tokio::time::{Instant, sleep, timeout};
 use super::System;
 use crate::environment::{Change, EnvironmentError, EnvironmentMessage, InstallLog, Selector};
 use crate::persistence::EnvironmentStatus;
-use crate::persistence::environments::{self, CreateEnvironment, EnvironmentView, UpdateEnvironment};
+use crate::persistence::environments::{
+    self, CreateEnvironment, EnvironmentView, MAX_RECOVERIES, RecordRecovery, Recovery, UpdateEnvironment,
+};
 use crate::persistence::records::{self, StoredLogLine};
 use crate::persistence::terminals::{self, TerminalSession};
-use crate::runtime::{CALL_LIMIT, EnvironmentKey, LogLine, LogQuery, RuntimeError};
+use crate::runtime::{CALL_LIMIT, EnvironmentKey, LogLine, LogQuery, LogStream, Runtime, RuntimeError};
 use crate::supervision::{ActorPath, Addr, CallError, Kind, Reply};
 use crate::terminal::{Hub, TerminalMessage};
-use crate::user::{UserMessage, UsersMessage};
+use crate::user::{Happening, UserMessage, UsersMessage};
 
 /// How often something is asked again of an actor that fails while it is asked: its restart
 /// takes milliseconds.
@@ -50,6 +52,8 @@ impl System {
         new: CreateEnvironment,
     ) -> Result<environments::Environment, EnvironmentError> {
         let row = self.inner.persistence.write(new).await?;
+        let made = Happening::Status { status: row.status, reason: None };
+        self.inner.events.tell(&row.user_id, &row.id, made);
         // Whether its actor can be started now or not: it is found again when it is asked for.
         let _ = self.environment(&row.user_id, &row.id).await;
         Ok(row)
@@ -91,6 +95,32 @@ impl System {
         self.ask_environment(user, id, |reply| EnvironmentMessage::Change(change, reply)).await
     }
 
+    /// Makes an environment that failed, or got stuck on its way up, anew on its volume.
+    ///
+    /// # Errors
+    /// `Refused` when it needs none or was recovered too often, `TooSoon`, `NotFound`, or as the
+    /// write's.
+    pub async fn recover_environment(
+        &self,
+        user: &str,
+        id: &str,
+    ) -> Result<(EnvironmentStatus, u32), EnvironmentError> {
+        self.view(user, id).await?;
+        match self.inner.persistence.write(RecordRecovery { id: id.to_owned() }).await? {
+            Recovery::Begun { attempt } => {
+                Ok((self.change_environment(user, id, Change::Restart).await?, attempt))
+            }
+            Recovery::NotNeeded(status) => {
+                let why = format!("Only one that failed or got stuck can be recovered; it is {status}.");
+                Err(EnvironmentError::Refused(why))
+            }
+            Recovery::TooSoon { wait } => Err(EnvironmentError::TooSoon { wait }),
+            Recovery::Exhausted => Err(EnvironmentError::Refused(format!(
+                "It was recovered {MAX_RECOVERIES} times already. Its logs may say why it fails."
+            ))),
+        }
+    }
+
     /// An environment of a user, terminated ones included.
     ///
     /// # Errors
@@ -125,17 +155,35 @@ impl System {
         id: &str,
         query: LogQuery,
     ) -> Result<Vec<LogLine>, EnvironmentError> {
-        let view = self.view(user, id).await?;
-        let row = &view.environment;
-        let key = EnvironmentKey { id: row.id.clone(), user_id: row.user_id.clone() };
-        let runtime = self.inner.runtimes.get(&row.cluster_id).map_err(EnvironmentError::Refused)?;
+        let (runtime, key) = self.place(user, id).await?;
         let asked = timeout(CALL_LIMIT, runtime.logs(&key, query)).await;
-        asked
-            .unwrap_or_else(|_| Err(RuntimeError::Unavailable("The cluster does not answer.".into())))
-            .map_err(|error| match error {
-                RuntimeError::Unavailable(text) => EnvironmentError::Unavailable(text),
-                RuntimeError::Rejected(text) => EnvironmentError::Refused(text),
-            })
+        asked.unwrap_or_else(|_| Err(silent())).map_err(EnvironmentError::from)
+    }
+
+    /// The same, to follow.
+    ///
+    /// # Errors
+    /// `NotFound`, or when the runtime can't tell.
+    pub async fn follow_runtime_logs(
+        &self,
+        user: &str,
+        id: &str,
+        query: LogQuery,
+    ) -> Result<LogStream, EnvironmentError> {
+        let (runtime, key) = self.place(user, id).await?;
+        let asked = timeout(CALL_LIMIT, runtime.follow_logs(&key, query)).await;
+        asked.unwrap_or_else(|_| Err(silent())).map_err(EnvironmentError::from)
+    }
+
+    /// Where an environment of a user is, and what it is called there.
+    async fn place(
+        &self,
+        user: &str,
+        id: &str,
+    ) -> Result<(Arc<dyn Runtime>, EnvironmentKey), EnvironmentError> {
+        let row = self.view(user, id).await?.environment;
+        let runtime = self.inner.runtimes.get(&row.cluster_id).map_err(EnvironmentError::Refused)?;
+        Ok((runtime, EnvironmentKey { id: row.id, user_id: row.user_id }))
     }
 
     /// The install log of an environment, to follow.
@@ -288,4 +336,8 @@ impl System {
         let user = self.inner.registry.find::<UserMessage>(&ActorPath::of(Kind::User, user));
         !self.inner.users.is_up() || user.is_none_or(|user| !user.is_up())
     }
+}
+
+fn silent() -> RuntimeError {
+    RuntimeError::Unavailable("The cluster does not answer.".into())
 }

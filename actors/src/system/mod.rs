@@ -15,7 +15,7 @@ use crate::persistence::{Command, EngineHandle, EnvironmentStatus, Persistence, 
 use crate::recorder::RecorderMessage;
 use crate::root::{Root, RootArgs, RootMessage};
 use crate::supervision::{ActorPath, Addr, Kind, Registry, TaskGuard, spawn_root, watchdog};
-use crate::user::{Admission, Presence, UserArgs, UsersMessage};
+use crate::user::{Admission, Events, Listener, Presence, UserArgs, UsersMessage};
 
 mod environments;
 
@@ -26,6 +26,9 @@ const RESUMED_AT_ONCE: usize = 8;
 
 /// How long queued writes and mails may take at the end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// The most streams of events that one user may listen to at a time.
+const STREAMS_PER_USER: usize = 10;
 
 /// What a tree is made of.
 pub struct SystemSettings {
@@ -74,6 +77,8 @@ struct Inner {
     mails: MailerArgs,
     runtimes: Runtimes,
     presence: Presence,
+    streams: Presence,
+    events: Events,
     root: Addr<RootMessage>,
     users: Addr<UsersMessage>,
     mailer: Addr<MailerMessage>,
@@ -92,7 +97,7 @@ impl System {
         let engine = EngineHandle::new(settings.pool);
         let mails = MailerArgs::new(&settings.mail)?;
         let persistence = Persistence::routed(engine.clone(), route(&registry));
-        let runtimes = Runtimes::default();
+        let (runtimes, events) = (Runtimes::default(), Events::default());
         let args = RootArgs {
             engine: engine.clone(),
             mailer: mails.clone(),
@@ -101,6 +106,7 @@ impl System {
                 user: String::new(),
                 runtimes: runtimes.clone(),
                 persistence: persistence.clone(),
+                events: events.clone(),
             },
         };
         {
@@ -136,6 +142,8 @@ impl System {
                 mails,
                 runtimes,
                 presence: Presence::new(settings.connections_per_user),
+                streams: Presence::new(STREAMS_PER_USER),
+                events,
                 ended,
             }),
         };
@@ -174,6 +182,27 @@ impl System {
     #[must_use]
     pub fn admit(&self, user: &str) -> Option<Admission> {
         self.inner.presence.admit(user)
+    }
+
+    /// Admits one more stream of events or lines of a user, or none when there are as many as
+    /// may be.
+    #[must_use]
+    pub fn admit_stream(&self, user: &str) -> Option<Admission> {
+        self.inner.streams.admit(user)
+    }
+
+    /// Listens to what happens to what is a user's, or not when there are as many listeners as
+    /// may be.
+    #[must_use]
+    pub fn listen(&self, user: &str) -> Option<(Listener, Admission)> {
+        let admission = self.admit_stream(user)?;
+        Some((self.inner.events.listen(user), admission))
+    }
+
+    /// The same for who was admitted to something else already.
+    #[must_use]
+    pub fn listen_along(&self, user: &str, _: &Admission) -> Listener {
+        self.inner.events.listen(user)
     }
 
     /// Writes what is queued, sends what waits, and ends the tree. Environments and their

@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use tokio::time::{Instant, sleep};
 
+use super::events::Events;
 use crate::cluster::Runtimes;
 use crate::environment::{Environment, EnvironmentArgs, EnvironmentError, EnvironmentMessage, Known};
 use crate::persistence::{EnvironmentStatus, Persistence, environments, terminals};
@@ -48,6 +49,8 @@ pub struct UserArgs {
     pub runtimes: Runtimes,
     /// Where everything is kept.
     pub persistence: Persistence,
+    /// Those who listen to what happens.
+    pub events: Events,
 }
 
 /// The state of a user actor.
@@ -142,12 +145,13 @@ impl User {
     ) -> Result<Addr<EnvironmentMessage>, EnvironmentError> {
         let cluster = &known.view.environment.cluster_id;
         let runtime = self.args.runtimes.get(cluster).map_err(EnvironmentError::Refused)?;
-        let persistence = self.args.persistence.clone();
+        let (persistence, events) = (self.args.persistence.clone(), self.args.events.clone());
         let args = || EnvironmentArgs {
             known: Arc::new(RwLock::new(known)),
             runtime,
             persistence,
             log: Arc::default(),
+            events,
         };
         let path = || ActorPath::of(Kind::Environment, id);
         self.environments

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use devpocket_actors::runtime::{LogQuery, Runtime, RuntimeError};
+use futures_util::StreamExt as _;
+use kube::api::DeleteParams;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
@@ -57,6 +59,24 @@ async fn logs_are_the_newest_lines_with_their_times() {
             .unwrap()
             .is_empty()
     );
+}
+
+#[tokio::test]
+async fn a_log_is_followed_until_its_container_ends() {
+    let place = Place::new().await;
+    let not_yet = place.runtime.follow_logs(&place.key(), newest(10)).await.map(drop);
+    assert!(matches!(not_yet, Err(RuntimeError::Rejected(_))), "{not_yet:?}");
+    let script = "n=0; while true; do n=$((n+1)); echo $n; sleep 0.05; done";
+    place.running(&Agent::Missing, json!(["bash", "-c", script])).await;
+    let mut lines = place.runtime.follow_logs(&place.key(), newest(2)).await.unwrap();
+    let mut next = async || timeout(PATIENCE, lines.next()).await.unwrap().map(|line| line.text);
+    let first: u32 = next().await.unwrap().parse().unwrap();
+    for expected in first + 1..first + 40 {
+        assert_eq!(next().await.unwrap(), expected.to_string());
+    }
+    let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+    place.pods().delete("env-e1-0", &now).await.unwrap();
+    while next().await.is_some() {}
 }
 
 #[tokio::test]

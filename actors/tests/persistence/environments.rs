@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use devpocket_actors::persistence::environments::{
-    CreateEnvironment, EnvironmentFilter, MarkTerminated, NAME_TAKEN, SetDesired, UpdateEnvironment,
-    VariableChange, all_live, count_live, list,
+    CreateEnvironment, EnvironmentFilter, MAX_RECOVERIES, MarkTerminated, NAME_TAKEN, RECOVERY_PAUSE,
+    RecordRecovery, Recovery, SetDesired, UpdateEnvironment, VariableChange, all_live, count_live, list,
 };
 use devpocket_actors::persistence::terminals::{CreateTerminalSession, EndTerminalSession};
 use devpocket_actors::persistence::*;
@@ -168,4 +168,35 @@ async fn a_session_name_is_free_again_when_its_shell_has_ended() {
     assert_eq!((ended.status, ended.exit), (SessionStatus::Terminated, Some(json!({"code": 7}))));
     world.persistence.write(MarkTerminated { id: environment.id.clone() }).await.unwrap();
     assert!(terminals::live(pool, &environment.id).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn recoveries_are_counted_and_bounded() {
+    let world = World::new().await;
+    let id = world.environment("broken").await.id;
+    let recover = || world.persistence.write(RecordRecovery { id: id.clone() });
+    let set = async |sql: &str| {
+        let sql = format!("UPDATE environments SET {sql} WHERE id = '{id}'");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(world.persistence.pool()).await.unwrap();
+    };
+    set("status = 'RUNNING'").await;
+    assert_eq!(recover().await, Ok(Recovery::NotNeeded(EnvironmentStatus::Running)));
+    set("status = 'ERROR'").await;
+    // Of many at once one is the first.
+    let (first, second) = tokio::join!(recover(), recover());
+    let begun = Ok(Recovery::Begun { attempt: 1 });
+    assert!((first == begun) != (second == begun), "{first:?} {second:?}");
+    let Ok(Recovery::TooSoon { wait }) = recover().await else { panic!() };
+    assert!(wait <= RECOVERY_PAUSE && wait > RECOVERY_PAUSE / 2);
+    for attempt in 2..=MAX_RECOVERIES {
+        set("last_recovery_at = now() - interval '6 minutes'").await;
+        assert_eq!(recover().await, Ok(Recovery::Begun { attempt }));
+    }
+    set("last_recovery_at = now() - interval '6 minutes'").await;
+    assert_eq!(recover().await, Ok(Recovery::Exhausted));
+    // It ran since: the count begins anew.
+    set("ready_at = now() - interval '1 minute'").await;
+    assert_eq!(recover().await, Ok(Recovery::Begun { attempt: 1 }));
+    set("status = 'TERMINATED'").await;
+    assert_eq!(recover().await, Err(WriteError::NotFound { what: "environment" }));
 }

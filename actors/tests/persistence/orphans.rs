@@ -7,7 +7,8 @@ use devpocket_actors::cluster::orphans::{Survey, survey};
 use devpocket_actors::persistence::clusters;
 use devpocket_actors::persistence::environments::Environment;
 use devpocket_actors::runtime::{
-    BoxStream, EnvironmentKey, EnvironmentSpec, LogLine, LogQuery, Observed, Runtime, RuntimeError, Stats,
+    BoxStream, EnvironmentKey, EnvironmentSpec, LogLine, LogQuery, LogStream, Observed, Runtime,
+    RuntimeError, Stats,
 };
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -54,6 +55,9 @@ impl Runtime for Listings {
         unimplemented!()
     }
     async fn logs(&self, _: &EnvironmentKey, _: LogQuery) -> Result<Vec<LogLine>, RuntimeError> {
+        unimplemented!()
+    }
+    async fn follow_logs(&self, _: &EnvironmentKey, _: LogQuery) -> Result<LogStream, RuntimeError> {
         unimplemented!()
     }
     async fn stats(&self, _: &EnvironmentSpec) -> Result<Stats, RuntimeError> {

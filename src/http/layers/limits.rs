@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::config::Limits;
 use crate::http::client;
 use crate::http::error::ApiError;
-use crate::http::session::bearer;
+use crate::http::session::Shown;
 
 /// Buckets of each limit.
 const BUCKETS: u64 = 1 << 17;
@@ -126,8 +126,7 @@ pub async fn limit(State(app): State<App>, request: Request, next: Next) -> Resp
     if !limits.enabled || path.starts_with("/health") || path == "/api/v1/health" {
         return next.run(request).await;
     }
-    let token = bearer(request.headers()).ok().and_then(|token| app.auth().tokens().read_access(token).ok());
-    let key = match token {
+    let key = match request.extensions().get::<Shown>().and_then(Shown::access) {
         Some(access) => format!("user {}", access.user_id),
         None => match client::address(&app, request.headers(), request.extensions()) {
             Some(address) => format!("address {address}"),

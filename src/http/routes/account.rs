@@ -1,93 +1,202 @@
 //! Somebody's own account.
 
-use axum::Json;
 use axum::extract::State;
 use devpocket_actors::persistence::environments;
 use devpocket_actors::persistence::tokens;
-use devpocket_actors::persistence::users::{self, UpdateUser, User};
-use serde_json::{Map, Value, json};
+use devpocket_actors::persistence::users::{self, UpdateUser};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use super::answers::{Conflict, Signed, TooMany, Unverified};
+use super::auth::new_password;
 use crate::app::App;
 use crate::auth::{Principal, sign_in};
+use crate::dialect::Reply;
+use crate::dialect::views::{Message, Profile, RecentActivity, Stats, User, UserWithCount};
 use crate::http::error::{ApiError, ApiResult};
-use crate::http::input::Fields;
+use crate::http::input::{Checked, Fields, Form};
 use crate::http::session::Verified;
-use crate::http::{render, validate};
+use crate::http::validate;
 
-async fn account(app: &App, principal: &Principal) -> Result<User, ApiError> {
+/// Below `/auth`.
+pub(super) fn auth_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(me))
+        .route("/profile", axum::routing::get(me))
+        .route("/change-password", axum::routing::post(change_password))
+}
+
+/// Below `/users`.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(profile, update, remove))
+        .routes(routes!(stats))
+        .routes(routes!(change_password))
+        .route("/me/change-password", axum::routing::post(change_password))
+}
+
+async fn account(app: &App, principal: &Principal) -> Result<users::User, ApiError> {
     let pool = app.system().persistence().pool();
     users::by_id(pool, &principal.user_id).await?.ok_or_else(|| ApiError::not_found("User"))
 }
 
-pub(super) async fn me(State(app): State<App>, principal: Principal) -> ApiResult {
-    Ok(Json(render::user(&account(&app, &principal).await?)))
+/// Whose token it is. Also at `/auth/profile`.
+#[utoipa::path(
+    get, path = "/me", tag = "auth", security(("bearer" = [])),
+    responses((status = 200, body = User), Signed),
+)]
+async fn me(State(app): State<App>, principal: Principal) -> ApiResult {
+    Ok(Reply::ok(User::from(&account(&app, &principal).await?)))
 }
 
-pub(super) async fn profile(State(app): State<App>, principal: Principal) -> ApiResult {
+/// The account, in an envelope and with the number of its environments.
+#[utoipa::path(
+    get, path = "/me", tag = "users", security(("bearer" = [])),
+    responses((status = 200, body = Profile), Signed),
+)]
+async fn profile(State(app): State<App>, principal: Principal) -> ApiResult {
     let user = account(&app, &principal).await?;
-    let count = environments::count_live(app.system().persistence().pool(), &user.id).await?;
-    let mut body = render::user(&user);
-    render::extend(&mut body, render::both(json!({ "environmentCount": count })));
-    Ok(Json(json!({ "user": body })))
+    let environment_count = environments::count_live(app.system().persistence().pool(), &user.id).await?;
+    Ok(Reply::ok(Profile { user: UserWithCount { user: (&user).into(), environment_count } }))
 }
 
-pub(super) async fn update(State(app): State<App>, principal: Principal, mut fields: Fields) -> ApiResult {
-    let empties_avatar = fields.has("avatarUrl");
-    let avatar_url = fields.optional("avatarUrl", validate::url);
+/// What changes of an account. What is not named stays.
+#[derive(ToSchema)]
+#[schema(as = AccountChange, rename_all = "camelCase")]
+pub(super) struct Update {
+    #[schema(min_length = 1, max_length = 100)]
+    full_name: Option<String>,
+    #[schema(min_length = 3, max_length = 50, pattern = "^[A-Za-z0-9_-]+$")]
+    username: Option<String>,
+    /// `null` takes it away.
+    #[schema(value_type = Option<String>, format = "uri", max_length = 2048)]
+    avatar_url: Option<Option<String>>,
+}
+
+impl Form for Update {
+    fn read(fields: &mut Fields) -> Self {
+        let names_avatar = fields.has("avatarUrl");
+        let avatar_url = fields.optional("avatarUrl", validate::url);
+        Self {
+            full_name: fields.optional("fullName", validate::full_name),
+            username: fields.optional("username", validate::username_update),
+            avatar_url: names_avatar.then_some(avatar_url),
+        }
+    }
+}
+
+/// Changes name, user name or picture.
+#[utoipa::path(
+    put, path = "/me", tag = "users", security(("bearer" = [])), request_body = Update,
+    responses((status = 200, body = User), Signed, Conflict),
+)]
+async fn update(State(app): State<App>, principal: Principal, Checked(form): Checked<Update>) -> ApiResult {
     let change = UpdateUser {
         id: principal.user_id.clone(),
-        full_name: fields.optional("fullName", validate::full_name),
-        username: fields.optional("username", validate::username_update),
-        avatar_url: empties_avatar.then_some(avatar_url),
+        full_name: form.full_name,
+        username: form.username,
+        avatar_url: form.avatar_url,
         ..UpdateUser::default()
     };
-    fields.finish()?;
     let user = app.system().persistence().write(change).await?;
     app.auth().forget(&user.id);
-    Ok(Json(render::user(&user)))
+    Ok(Reply::ok(User::from(&user)))
 }
 
-pub(super) async fn change_password(
+/// The old password and a new one.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(super) struct ChangePassword {
+    #[schema(format = "password", min_length = 1)]
+    current_password: String,
+    #[schema(format = "password", min_length = 8, max_length = 128)]
+    new_password: String,
+}
+
+impl Form for ChangePassword {
+    fn read(fields: &mut Fields) -> Self {
+        Self {
+            current_password: fields.required("currentPassword", validate::any),
+            new_password: new_password(fields, "newPassword"),
+        }
+    }
+}
+
+/// Changes the password; all other sign-ins end.
+///
+/// Also at `/users/me/change-password` and `/auth/change-password`.
+#[utoipa::path(
+    post, path = "/change-password", tag = "users", security(("bearer" = [])),
+    request_body = ChangePassword,
+    responses((status = 200, body = Message), Signed, TooMany),
+)]
+async fn change_password(
     State(app): State<App>,
     principal: Principal,
-    mut fields: Fields,
+    Checked(form): Checked<ChangePassword>,
 ) -> ApiResult {
-    let current = fields.required("currentPassword", validate::any);
-    let new = fields.required("newPassword", validate::password);
-    fields.finish()?;
     app.limits().check(&app.limits().sign_ins, &principal.user_id)?;
-    sign_in::change_password(&app, &principal, &current, &new).await?;
-    Ok(render::message("Password changed successfully"))
+    sign_in::change_password(&app, &principal, &form.current_password, &form.new_password).await?;
+    Ok(Reply::ok(Message::new("Password changed successfully")))
 }
 
-pub(super) async fn stats(State(app): State<App>, principal: Principal) -> ApiResult {
+/// What somebody has and did.
+#[utoipa::path(
+    get, path = "/me/stats", tag = "users", security(("bearer" = [])),
+    responses((status = 200, body = Stats), Signed),
+)]
+async fn stats(State(app): State<App>, principal: Principal) -> ApiResult {
     let pool = app.system().persistence().pool();
     let by_status = environments::count_by_status(pool, &principal.user_id).await?;
     let activity = environments::activity(pool, &principal.user_id).await?;
     let sessions = tokens::live_sessions(pool, &principal.user_id).await?;
-    let total: i64 = by_status.iter().map(|(_, count)| count).sum();
-    let by_status: Map<String, Value> =
-        by_status.into_iter().map(|(status, count)| (status.to_string(), count.into())).collect();
-    Ok(Json(render::both(json!({
-        "totalEnvironments": total,
-        "activeTokens": sessions.len(),
-        "environmentsByStatus": by_status,
-        "recentActivity": {
-            "environmentsCreatedLast7Days": activity.created_last_7_days,
-            "environmentsCreatedLast30Days": activity.created_last_30_days,
-            "environmentsActiveLastWeek": activity.active_last_week,
+    Ok(Reply::ok(Stats {
+        total_environments: by_status.iter().map(|(_, count)| count).sum(),
+        active_tokens: sessions.len(),
+        environments_by_status: by_status
+            .into_iter()
+            .map(|(status, count)| (status.as_str(), count))
+            .collect(),
+        recent_activity: RecentActivity {
+            environments_created_last7_days: activity.created_last_7_days,
+            environments_created_last30_days: activity.created_last_30_days,
+            environments_active_last_week: activity.active_last_week,
         },
-    }))))
+    }))
 }
 
-pub(super) async fn remove(
+/// The password, to make sure.
+#[derive(ToSchema)]
+#[schema(as = AccountRemoval)]
+pub(super) struct Remove {
+    /// Needed in camel. Without it the sign-in must be a fresh one.
+    #[schema(format = "password", min_length = 1)]
+    password: Option<String>,
+}
+
+impl Form for Remove {
+    fn read(fields: &mut Fields) -> Self {
+        let password = if fields.rules().deleting_needs_password {
+            Some(fields.required("password", validate::any))
+        } else {
+            fields.optional("password", validate::any)
+        };
+        Self { password }
+    }
+}
+
+/// Deletes the account: its sign-ins end, its environments are removed.
+#[utoipa::path(
+    delete, path = "/me", tag = "users", security(("bearer" = [])), request_body = Option<Remove>,
+    responses((status = 200, body = Message), Signed, Unverified, TooMany),
+)]
+async fn remove(
     State(app): State<App>,
     Verified(principal): Verified,
-    mut fields: Fields,
+    Checked(form): Checked<Remove>,
 ) -> ApiResult {
-    let password = fields.required("password", validate::any);
-    fields.finish()?;
     app.limits().check(&app.limits().sign_ins, &principal.user_id)?;
-    sign_in::delete_account(&app, &principal, &password).await?;
-    Ok(render::message("User account deleted successfully"))
+    sign_in::delete_account(&app, &principal, form.password.as_deref()).await?;
+    Ok(Reply::ok(Message::new("User account deleted successfully")))
 }

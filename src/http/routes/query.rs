@@ -6,8 +6,8 @@ use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use devpocket_actors::persistence::{MAX_PAGE, Page};
 
+use crate::dialect::spelling::snake;
 use crate::http::error::ApiError;
-use crate::http::input::snake;
 
 /// The parameters of a request.
 pub(super) struct Params(HashMap<String, String>);

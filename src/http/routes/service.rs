@@ -1,90 +1,116 @@
 //! What the server says about itself.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::Utc;
 use devpocket_actors::persistence::connect;
 use devpocket_actors::supervision::watchdog;
-use serde_json::{Value, json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::http::render::timestamp;
+use crate::dialect::Reply;
+use crate::dialect::views::{Features, Health, Info, Live, PlanLimits, Ready, Root, Timestamp};
 
 const NAME: &str = "DevPocket API";
 /// The version of the API, which clients look at; not the one of this build.
 const API_VERSION: &str = "1.0.0";
 
-pub(super) async fn root(State(app): State<App>) -> Json<Value> {
-    Json(json!({
-        "message": "Welcome to the DevPocket API",
-        "version": API_VERSION,
-        "environment": app.config().mode.as_str(),
-        "documentation": if app.config().web.api_docs { json!("/api-docs") } else { Value::Null },
-        "health": "/health",
-        "timestamp": timestamp(Utc::now()),
-    }))
+/// At the top.
+pub(super) fn top_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(root))
+        .routes(routes!(health))
+        .routes(routes!(live))
+        .routes(routes!(ready))
 }
 
-pub(super) async fn health(State(app): State<App>) -> Json<Value> {
+/// Below `/api/v1`.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(info)).route("/health", axum::routing::get(health))
+}
+
+/// The front door.
+#[utoipa::path(get, path = "/", tag = "service", responses((status = 200, body = Root)))]
+async fn root(State(app): State<App>) -> Reply {
+    Reply::ok(Root {
+        message: "Welcome to the DevPocket API",
+        version: API_VERSION,
+        environment: app.config().mode.as_str(),
+        documentation: app.config().web.api_docs.then_some("/api/v1/docs"),
+        health: "/health",
+        timestamp: Timestamp::now(),
+    })
+}
+
+/// How the server is. Also at `/api/v1/health`.
+#[utoipa::path(get, path = "/health", tag = "service", responses((status = 200, body = Health)))]
+async fn health(State(app): State<App>) -> Reply {
     let now = Utc::now();
     let millis = now.timestamp_subsec_millis();
     #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 fit a double for a long time")]
-    let seconds = now.timestamp() as f64 + f64::from(millis) / 1_000.0;
-    Json(json!({
-        "status": "healthy",
-        "service": NAME,
-        "version": API_VERSION,
-        "build": env!("CARGO_PKG_VERSION"),
-        "environment": app.config().mode.as_str(),
-        "timestamp": seconds,
-    }))
+    let timestamp = now.timestamp() as f64 + f64::from(millis) / 1_000.0;
+    Reply::ok(Health {
+        status: "healthy",
+        service: NAME,
+        version: API_VERSION,
+        build: env!("CARGO_PKG_VERSION"),
+        environment: app.config().mode.as_str(),
+        timestamp,
+    })
 }
 
-/// Not alive when an actor's handler does not return: whoever runs the server restarts it.
-pub(super) async fn live(State(app): State<App>) -> (StatusCode, Json<Value>) {
-    let stuck = app.system().registry().stuck(watchdog::LIMIT);
-    if stuck.is_empty() {
-        return (StatusCode::OK, Json(json!({ "status": "alive" })));
+/// Whether it should be restarted: an actor's handler does not return.
+#[utoipa::path(
+    get, path = "/health/live", tag = "service",
+    responses((status = 200, body = Live), (status = 503, body = Live)),
+)]
+async fn live(State(app): State<App>) -> Reply {
+    let stuck = app.system().registry().stuck(watchdog::LIMIT).len();
+    if stuck == 0 {
+        return Reply::ok(Live { status: "alive", stuck: None });
     }
-    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "stuck", "stuck": stuck.len() })))
+    Reply::new(StatusCode::SERVICE_UNAVAILABLE, Live { status: "stuck", stuck: Some(stuck) })
 }
 
-/// Not ready without the database, and from the beginning of the end: whoever spreads clients
-/// over servers sends no more here.
-pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
+/// Whether it should be sent clients: not without the database, and not from the beginning of
+/// the end.
+#[utoipa::path(
+    get, path = "/health/ready", tag = "service",
+    responses((status = 200, body = Ready), (status = 503, body = Ready)),
+)]
+async fn ready(State(app): State<App>) -> Reply {
     if app.sockets().are_closing() {
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "draining" })));
+        let draining = Ready { status: "draining", checks: None };
+        return Reply::new(StatusCode::SERVICE_UNAVAILABLE, draining);
     }
     let database = connect::is_ready(app.system().persistence().pool()).await;
-    let checks = json!({ "database": if database { "healthy" } else { "unhealthy" } });
-    if database {
-        (StatusCode::OK, Json(json!({ "status": "ready", "checks": checks })))
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "not ready", "checks": checks })))
-    }
+    let status = if database { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Reply::new(status, Ready::new(database))
 }
 
-pub(super) async fn info(State(app): State<App>) -> Json<Value> {
+/// What the server can do.
+#[utoipa::path(get, path = "/info", tag = "service", responses((status = 200, body = Info)))]
+async fn info(State(app): State<App>) -> Reply {
     let config = app.config();
     let plans = &config.limits.plans;
-    Json(json!({
-        "name": NAME,
-        "version": API_VERSION,
-        "environment": config.mode.as_str(),
-        "features": {
-            "authentication": true,
-            "google_oauth": config.google_client_id.is_some(),
-            "websockets": true,
-            "rate_limiting": config.limits.rate_limits,
-            "metrics": true,
+    Reply::ok(Info {
+        name: NAME,
+        version: API_VERSION,
+        environment: config.mode.as_str(),
+        features: Features {
+            authentication: true,
+            google_oauth: config.google_client_id.is_some(),
+            websockets: true,
+            rate_limiting: config.limits.rate_limits,
+            metrics: true,
         },
-        "limits": {
-            "free_environments": plans.free.environments,
-            "starter_environments": plans.starter.environments,
-            "pro_environments": plans.pro.environments,
-            "enterprise_environments": plans.enterprise.environments,
+        limits: PlanLimits {
+            free_environments: plans.free.environments,
+            starter_environments: plans.starter.environments,
+            pro_environments: plans.pro.environments,
+            enterprise_environments: plans.enterprise.environments,
         },
-        "timestamp": timestamp(Utc::now()),
-    }))
+        timestamp: Timestamp::now(),
+    })
 }

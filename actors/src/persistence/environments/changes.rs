@@ -9,7 +9,7 @@ use crate::persistence::error::WriteError;
 use crate::persistence::secrets::Variables;
 use crate::persistence::words::{DesiredState, EnvironmentStatus};
 
-const GONE: WriteError = WriteError::NotFound { what: "environment" };
+pub(super) const GONE: WriteError = WriteError::NotFound { what: "environment" };
 
 /// What to do with an environment's variables.
 #[derive(Debug, Clone)]
@@ -185,28 +185,6 @@ impl Write for RecordInstallCompleted {
         .execute(&mut **tx)
         .await?;
         Ok(())
-    }
-}
-
-/// Counts an attempt to recover. Returns the number of attempts with this one.
-#[derive(Debug, Clone)]
-pub struct RecordRecovery {
-    /// Which.
-    pub id: String,
-}
-
-impl Write for RecordRecovery {
-    type Output = i32;
-
-    async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<i32, WriteError> {
-        sqlx::query_scalar(
-            "UPDATE environments SET recovery_attempts = recovery_attempts + 1, last_recovery_at = now()
-             WHERE id = $1 AND status <> 'TERMINATED' RETURNING recovery_attempts",
-        )
-        .bind(self.id)
-        .fetch_optional(&mut **tx)
-        .await?
-        .ok_or(GONE)
     }
 }
 

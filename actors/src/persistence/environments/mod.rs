@@ -1,25 +1,26 @@
 //! Environments: what is wanted, what was seen, what it is made of.
 //!
 //! [`reads`] for questions, [`create`] for the one write with rules of its own, [`changes`]
-//! for all others. An observed status does not come this way: see
+//! for all others, [`recovery`] for the one that is counted. An observed status does not come this way: see
 //! [`super::Persistence::observe_status`].
 
 mod changes;
 mod create;
 mod reads;
+mod recovery;
 
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
 pub use self::changes::{
-    MarkTerminated, RecordInstallCompleted, RecordRecovery, SetDesired, SetRuntimeFacts, UpdateEnvironment,
-    VariableChange,
+    MarkTerminated, RecordInstallCompleted, SetDesired, SetRuntimeFacts, UpdateEnvironment, VariableChange,
 };
 pub use self::create::{CreateEnvironment, NAME_TAKEN};
 pub use self::reads::{
     Activity, EnvironmentFilter, Fate, activity, all_live, by_id, count_by_status, count_live, fates, list,
     list_on_cluster,
 };
+pub use self::recovery::{MAX_RECOVERIES, RECOVERY_PAUSE, RecordRecovery, Recovery};
 use super::secrets::Variables;
 use super::words::{DesiredState, EnvironmentStatus, Plan, TemplateCategory};
 use crate::runtime::Placement;

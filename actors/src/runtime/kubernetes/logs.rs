@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures_util::stream::unfold;
+use futures_util::{AsyncBufReadExt as _, AsyncReadExt as _, StreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, LogParams};
@@ -10,12 +12,14 @@ use tokio::time::timeout;
 
 use super::error::explain;
 use super::{Inner, names};
-use crate::runtime::{EnvironmentKey, LogLine, LogQuery, RuntimeError};
+use crate::runtime::{EnvironmentKey, LogLine, LogQuery, LogStream, RuntimeError};
 
 /// How long it may take.
 const LIMIT: Duration = Duration::from_secs(20);
 /// The most lines that are told.
 const LINES: usize = 1000;
+/// The most of a line that comes as one while the log is followed, in bytes.
+const LINE: u64 = 16 * 1024;
 /// The most bytes that are read at once.
 const BYTES: i64 = 1024 * 1024;
 
@@ -77,6 +81,47 @@ async fn read_newest(
         }
     }
     Ok(Vec::new())
+}
+
+/// The environment's container's log from `query` on, until the container ends.
+pub(super) async fn follow(
+    inner: &Inner,
+    environment: &EnvironmentKey,
+    query: LogQuery,
+) -> Result<LogStream, RuntimeError> {
+    let doing = format!("Following the log of environment {environment}");
+    let pods: Api<Pod> = Api::namespaced(inner.client.clone(), &names::namespace(&inner.config, environment));
+    let params = LogParams {
+        container: Some(names::CONTAINER.to_owned()),
+        follow: true,
+        since_time: query.since.and_then(|since| Timestamp::from_second(since.timestamp()).ok()),
+        timestamps: true,
+        tail_lines: i64::try_from(query.lines.min(LINES)).ok(),
+        ..LogParams::default()
+    };
+    let pod = names::pod(environment);
+    let opened = timeout(LIMIT, pods.log_stream(&pod, &params)).await;
+    let reader = match opened {
+        Ok(Ok(reader)) => reader,
+        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 400 | 404) => {
+            return Err(RuntimeError::Rejected("It does not run, so there is no log to follow.".to_owned()));
+        }
+        Ok(Err(error)) => return Err(explain(&doing, &error)),
+        Err(_) => {
+            return Err(RuntimeError::Unavailable(format!("{doing}: the cluster does not answer")));
+        }
+    };
+    let since = query.since;
+    let lines = unfold(Box::pin(reader), |mut reader| async move {
+        let mut bytes = Vec::new();
+        // What is longer than that comes in pieces.
+        let mut limited = (&mut reader).take(LINE);
+        // A stream that breaks ends like one that ended: whoever follows asks again.
+        let read = limited.read_until(b'\n', &mut bytes).await.unwrap_or(0);
+        (read > 0).then(|| (line(String::from_utf8_lossy(&bytes).trim_end_matches(['\r', '\n'])), reader))
+    });
+    let wanted = move |line: &LogLine| since.is_none_or(|since| line.at.is_none_or(|at| at >= since));
+    Ok(lines.filter(move |line| std::future::ready(wanted(line))).boxed())
 }
 
 /// The cluster cuts at the end, where the newest lines are: then fewer lines are asked for.

@@ -22,7 +22,8 @@ use kube::Client;
 use tokio::sync::{Semaphore, watch as channel};
 
 use super::{
-    BoxStream, EnvironmentKey, EnvironmentSpec, LogLine, LogQuery, Observed, Runtime, RuntimeError, Stats,
+    BoxStream, EnvironmentKey, EnvironmentSpec, LogLine, LogQuery, LogStream, Observed, Runtime,
+    RuntimeError, Stats,
 };
 use crate::plans::Plans;
 
@@ -161,6 +162,15 @@ impl Runtime for KubernetesRuntime {
     ) -> Result<Vec<LogLine>, RuntimeError> {
         names::check(environment)?;
         logs::read(&self.inner, environment, query).await
+    }
+
+    async fn follow_logs(
+        &self,
+        environment: &EnvironmentKey,
+        query: LogQuery,
+    ) -> Result<LogStream, RuntimeError> {
+        names::check(environment)?;
+        logs::follow(&self.inner, environment, query).await
     }
 
     async fn stats(&self, spec: &EnvironmentSpec) -> Result<Stats, RuntimeError> {

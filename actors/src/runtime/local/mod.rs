@@ -28,14 +28,15 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{
-    BoxStream, CALL_LIMIT, EnvironmentKey, EnvironmentSpec, LogLine, LogQuery, Observed, Resources, Runtime,
-    RuntimeError, Stats,
+    BoxStream, CALL_LIMIT, EnvironmentKey, EnvironmentSpec, LogLine, LogQuery, LogStream, Observed,
+    Resources, Runtime, RuntimeError, Stats,
 };
 use control::Channel;
 use layout::{Layout, empty_trash};
 use watch::Watchers;
 
 mod control;
+mod follow;
 mod identity;
 mod instance;
 mod layout;
@@ -247,6 +248,16 @@ impl Runtime for LocalRuntime {
         let lines: Vec<&str> = text.lines().collect();
         let first = lines.len().saturating_sub(query.lines.min(LOG_LINES));
         Ok(lines[first..].iter().map(|line| LogLine { at: None, text: (*line).to_owned() }).collect())
+    }
+
+    async fn follow_logs(
+        &self,
+        environment: &EnvironmentKey,
+        query: LogQuery,
+    ) -> Result<LogStream, RuntimeError> {
+        let layout = self.layout(&environment.id)?;
+        follow::follow(&layout, query.lines.min(LOG_LINES))
+            .map_err(|error| layout::unavailable("read", &layout.log(), &error))
     }
 
     async fn stats(&self, spec: &EnvironmentSpec) -> Result<Stats, RuntimeError> {

@@ -1,0 +1,198 @@
+//! Templates.
+
+use devpocket_actors::persistence::Variables;
+use devpocket_actors::persistence::templates;
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::super::view::{bare, spelled, with};
+use super::{CategoryWord, Pagination, TemplateStatusWord, Timestamp, View};
+
+/// The members that short lists show.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateSummary {
+    /// Its id.
+    pub id: String,
+    /// Its name for programs; as good as the id.
+    #[schema(example = "nodejs")]
+    pub name: String,
+    /// Its name for people.
+    #[schema(example = "Node.js")]
+    pub display_name: String,
+    /// What it is for.
+    pub description: String,
+    /// The shelf it stands on.
+    pub category: CategoryWord,
+    /// For searching.
+    pub tags: Vec<String>,
+    /// What containers are made of.
+    pub docker_image: String,
+    /// Where what runs in it listens.
+    pub default_port: i32,
+    /// A picture.
+    pub icon_url: Option<String>,
+    /// How many environments were made of it.
+    pub usage_count: i32,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl From<&templates::Template> for TemplateSummary {
+    fn from(template: &templates::Template) -> Self {
+        Self {
+            id: template.id.clone(),
+            name: template.name.clone(),
+            display_name: template.display_name.clone(),
+            description: template.description.clone(),
+            category: template.category.into(),
+            tags: template.tags.clone(),
+            docker_image: template.docker_image.clone(),
+            default_port: template.default_port,
+            icon_url: template.icon_url.clone(),
+            usage_count: template.usage_count,
+            created_at: template.created_at.into(),
+        }
+    }
+}
+
+impl View for TemplateSummary {}
+
+/// A template.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Template {
+    /// What short lists show.
+    #[serde(flatten)]
+    pub summary: TemplateSummary,
+    /// The CPU that an environment gets unless it asks for another amount.
+    #[schema(example = "500m")]
+    pub default_resources_cpu: String,
+    /// The memory, likewise.
+    #[schema(example = "1Gi")]
+    pub default_resources_memory: String,
+    /// The storage, likewise.
+    #[schema(example = "10Gi")]
+    pub default_resources_storage: String,
+    /// Set in every environment made of it.
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    pub environment_variables: Variables,
+    /// Run once, when an environment is made.
+    pub install_commands: Vec<String>,
+    /// Run at every start.
+    pub startup_commands: Vec<String>,
+    /// Where to read about it.
+    pub documentation_url: Option<String>,
+    /// Whether it may be used.
+    pub status: TemplateStatusWord,
+    /// Its version.
+    #[schema(example = "1.0.0")]
+    pub version: String,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl From<&templates::Template> for Template {
+    fn from(template: &templates::Template) -> Self {
+        Self {
+            summary: template.into(),
+            default_resources_cpu: template.default_resources_cpu.clone(),
+            default_resources_memory: template.default_resources_memory.clone(),
+            default_resources_storage: template.default_resources_storage.clone(),
+            environment_variables: template.environment_variables.clone(),
+            install_commands: template.install_commands.clone(),
+            startup_commands: template.startup_commands.clone(),
+            documentation_url: template.documentation_url.clone(),
+            status: template.status.into(),
+            version: template.version.clone(),
+            updated_at: template.updated_at.into(),
+        }
+    }
+}
+
+impl View for Template {
+    fn snake(&self) -> Value {
+        let more = json!({
+            "image": self.summary.docker_image,
+            "config": {},
+            "default_resources": {
+                "cpu": self.default_resources_cpu,
+                "memory": self.default_resources_memory,
+                "storage": self.default_resources_storage,
+            },
+        });
+        with(spelled(self), more)
+    }
+}
+
+/// A template and how much it is used.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateDetail {
+    /// The template.
+    #[serde(flatten)]
+    pub template: Template,
+    /// Environments made of it that are not terminated.
+    pub active_environment_count: i64,
+}
+
+impl View for TemplateDetail {
+    fn snake(&self) -> Value {
+        with(self.template.snake(), json!({ "active_environment_count": self.active_environment_count }))
+    }
+}
+
+/// A page of templates.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct TemplateList {
+    /// The most used first.
+    pub templates: Vec<Template>,
+    /// Where the page lies.
+    pub pagination: Pagination,
+}
+
+impl View for TemplateList {
+    fn snake(&self) -> Value {
+        bare(&self.templates)
+    }
+}
+
+/// A short list of templates.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct TemplateShelf {
+    /// The most used first.
+    pub templates: Vec<TemplateSummary>,
+    /// Where the page lies, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pagination: Option<Pagination>,
+}
+
+impl View for TemplateShelf {
+    fn snake(&self) -> Value {
+        bare(&self.templates)
+    }
+}
+
+/// The shelves and how many templates stand on each.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Categories {
+    /// Those with any.
+    pub categories: Vec<CategoryCount>,
+}
+
+/// A shelf.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct CategoryCount {
+    /// Which.
+    pub name: CategoryWord,
+    /// How many active templates.
+    pub count: i64,
+}
+
+impl View for Categories {
+    fn snake(&self) -> Value {
+        let shelf = |one: &CategoryCount| json!({ "name": one.name.0.as_str().to_ascii_lowercase(), "count": one.count });
+        json!({ "categories": self.categories.iter().map(shelf).collect::<Vec<_>>() })
+    }
+}
