@@ -37,6 +37,32 @@ pub async fn server_kubeconfig(directory: &Path) -> PathBuf {
     path
 }
 
+/// Writes what a pod of the server's service account finds in itself; returns the host and the port
+/// of the API server.
+pub async fn service_account(directory: &Path) -> (String, String) {
+    let client = admin().await;
+    account::apply(&client, &std::fs::read_to_string(RBAC).unwrap()).await;
+    let token = account::token(&client, ACCOUNT.0, ACCOUNT.1).await;
+    let file = Kubeconfig::read_from(account::kubeconfig()).unwrap();
+    // Reads the certificate too, wherever it is.
+    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
+    let authorities: String = config.root_cert.iter().flatten().map(|der| pem(der)).collect();
+    std::fs::create_dir(directory).unwrap();
+    for (name, text) in [("token", token.as_str()), ("ca.crt", &authorities), ("namespace", ACCOUNT.0)] {
+        std::fs::write(directory.join(name), text).unwrap();
+    }
+    let url = &config.cluster_url;
+    (url.host().unwrap().to_owned(), url.port_u16().unwrap_or(443).to_string())
+}
+
+fn pem(der: &[u8]) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
 /// A name for what one test makes on the cluster. Dropping it removes all of that.
 #[derive(Debug)]
 pub struct Installation(pub String);

@@ -106,27 +106,28 @@ async fn a_limit_of_the_plan_is_told() {
     assert!(refused.contains("2 environments") || refused.to_lowercase().contains("limit"), "{refused}");
 }
 
-/// A cluster whose address refuses: the server starts all the same, and says what is wrong.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_that_refuses_is_told() {
-    let mut server = TestServer::start().await;
+/// What the server's kubeconfig becomes while the server is down, and what was in it.
+async fn changed(server: &mut TestServer, change: impl FnOnce(&mut Value)) -> Vec<u8> {
     server.stop().await;
     std::fs::remove_dir_all(server.data()).unwrap();
-    let file = server.data().with_file_name("server.kubeconfig");
-    let mut kubeconfig: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-    // Nothing listens there once it is dropped.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    kubeconfig["clusters"][0]["cluster"]["server"] = json!(format!("https://127.0.0.1:{port}"));
+    let file = kubeconfig_of(server);
     let usable = std::fs::read(&file).unwrap();
+    let mut kubeconfig: Value = serde_json::from_slice(&usable).unwrap();
+    change(&mut kubeconfig);
     std::fs::write(&file, kubeconfig.to_string()).unwrap();
     println!("ready after {:?}", server.run().await);
-    let person = server.demo().await;
-    let began = Instant::now();
-    let made = create(&person, "far", "devbox").await;
-    println!("answered after {:?}", began.elapsed());
-    let reason = soon("a reason", async {
+    usable
+}
+
+fn kubeconfig_of(server: &TestServer) -> std::path::PathBuf {
+    server.data().with_file_name("server.kubeconfig")
+}
+
+/// Waits until an environment says why it is not on its way.
+async fn reason(person: &Person, id: &str) -> String {
+    soon("a reason", async {
         loop {
-            let (status, reason) = shown(&person, &made.id).await;
+            let (status, reason) = shown(person, id).await;
             assert!(status == "CREATING", "{status}");
             if !reason.is_empty() {
                 return reason;
@@ -134,13 +135,50 @@ async fn a_cluster_that_refuses_is_told() {
             tokio::time::sleep(LOOK).await;
         }
     })
+    .await
+}
+
+/// A cluster whose address refuses: the server starts all the same, and says what is wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_refuses_is_told() {
+    let mut server = TestServer::start().await;
+    // Nothing listens there once it is dropped.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let usable = changed(&mut server, |kubeconfig| {
+        kubeconfig["clusters"][0]["cluster"]["server"] = json!(format!("https://127.0.0.1:{port}"));
+    })
     .await;
+    let person = server.demo().await;
+    let began = Instant::now();
+    let made = create(&person, "far", "devbox").await;
+    println!("answered after {:?}", began.elapsed());
+    let reason = reason(&person, &made.id).await;
     println!("told after {:?}: {reason}", began.elapsed());
     assert!(reason.contains("nothing listens at the cluster's address"), "{reason}");
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
     // It can be reached at the next start, and the environment comes up.
     server.stop().await;
-    std::fs::write(&file, usable).unwrap();
+    std::fs::write(kubeconfig_of(&server), usable).unwrap();
+    server.run().await;
+    server.demo().await.running(&made.id).await;
+}
+
+/// Credentials that are wrong, or not good any more: the cluster says no, and what to do is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_are_refused_are_told() {
+    let mut server = TestServer::start().await;
+    let usable = changed(&mut server, |kubeconfig| {
+        kubeconfig["users"][0]["user"]["token"] = json!("no-token-of-this-cluster");
+    })
+    .await;
+    let person = server.demo().await;
+    let made = create(&person, "locked-out", "devbox").await;
+    let reason = reason(&person, &made.id).await;
+    println!("{reason}");
+    assert!(reason.contains("refuses the credentials") && reason.contains("new kubeconfig"), "{reason}");
+    assert!(!reason.contains("no-token-of-this-cluster"), "{reason}");
+    server.stop().await;
+    std::fs::write(kubeconfig_of(&server), usable).unwrap();
     server.run().await;
     server.demo().await.running(&made.id).await;
 }

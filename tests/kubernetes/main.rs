@@ -25,6 +25,7 @@ mod inside;
 mod lifecycle;
 #[path = "../chaos/panics.rs"]
 mod panics;
+mod pod;
 #[path = "../websocket/resume.rs"]
 mod resume;
 #[path = "../websocket/size.rs"]
