@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use chrono::Utc;
-use devpocket_actors::environment::Change;
 use devpocket_actors::persistence::tokens::{
     self, RevokeAllRefresh, RevokeUserSession, RotateRefresh, Rotation, StartUserSession,
 };
@@ -263,12 +262,7 @@ pub async fn delete_account(
     let environments = persistence.write(DeleteUser { user_id: user.id.clone() }).await?;
     app.auth().forget(&user.id);
     audit(app, "user.deleted", &user, &Device::default());
-    for environment in environments {
-        // It is wanted gone already; this only makes it happen now and not at the next start.
-        if let Err(error) = app.system().change_environment(&user.id, &environment, Change::Delete).await {
-            tracing::warn!(%environment, %error, "an environment of a deleted account is taken down later");
-        }
-    }
+    app.system().take_down(&user.id, environments);
     Ok(())
 }
 

@@ -20,5 +20,6 @@ mod connect;
 mod events;
 mod flood;
 mod json_dialect;
+mod removal;
 mod resume;
 mod size;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{FromRow, PgPool, PgTransaction};
 
-use super::engine::Write;
+use super::engine::{Write, next_sequence};
 use super::error::{ReadError, WriteError};
 use super::secrets::Hidden;
 use super::tokens::revoke_user;
@@ -315,12 +315,14 @@ impl Write for DeleteUser {
         let environments: Vec<String> = sqlx::query_scalar(
             "UPDATE environments e
              SET desired_state = 'TERMINATED', desired_generation = e.desired_generation + 1,
-                 updated_at = now()
+                 status = 'STOPPING', status_reason = NULL,
+                 status_sequence = GREATEST(e.status_sequence, $2), updated_at = now()
              FROM (SELECT id FROM environments WHERE user_id = $1 AND status <> 'TERMINATED'
                    ORDER BY id FOR NO KEY UPDATE) i
              WHERE e.id = i.id RETURNING e.id",
         )
         .bind(&self.user_id)
+        .bind(next_sequence())
         .fetch_all(&mut **tx)
         .await?;
         Ok(environments)

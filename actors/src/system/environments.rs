@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use devpocket_protocol::Size;
 use devpocket_protocol::client::HelloEnvironment;
+use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::System;
@@ -22,6 +23,9 @@ use crate::runtime::{CALL_LIMIT, EnvironmentKey, LogLine, LogQuery, LogStream, R
 use crate::supervision::{ActorPath, Addr, CallError, Kind, Reply};
 use crate::terminal::{Hub, TerminalMessage};
 use crate::user::{Happening, UserMessage, UsersMessage};
+
+/// How many environments of somebody who is gone are taken down at once.
+const TAKEN_DOWN_AT_ONCE: usize = 4;
 
 /// How often something is asked again of an actor that fails while it is asked: its restart
 /// takes milliseconds.
@@ -93,6 +97,25 @@ impl System {
         change: Change,
     ) -> Result<EnvironmentStatus, EnvironmentError> {
         self.ask_environment(user, id, |reply| EnvironmentMessage::Change(change, reply)).await
+    }
+
+    /// Takes down the environments of somebody who is gone. They are wanted gone already, so what a
+    /// killed server leaves of this its next start does. Returns at once.
+    pub fn take_down(&self, user: &str, environments: Vec<String>) {
+        let (system, user) = (self.clone(), user.to_owned());
+        tokio::spawn(async move {
+            stream::iter(environments)
+                .for_each_concurrent(TAKEN_DOWN_AT_ONCE, |id| {
+                    let (system, user) = (&system, &user);
+                    async move {
+                        let asked = system.change_environment(user, &id, Change::StopAndDelete).await;
+                        if let Err(error) = asked {
+                            tracing::warn!(environment = id, %error, "an environment is taken down later");
+                        }
+                    }
+                })
+                .await;
+        });
     }
 
     /// Makes an environment that failed, or got stuck on its way up, anew on its volume.

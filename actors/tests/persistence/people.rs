@@ -196,7 +196,8 @@ async fn a_deleted_account_leaves_no_name_and_wants_its_environments_gone() {
     let environment = world.environment("one").await;
     let gone = world.persistence.write(DeleteUser { user_id: world.user.id.clone() }).await.unwrap();
     assert_eq!(gone, std::slice::from_ref(&environment.id));
-    assert_eq!(world.read(&environment.id).await.desired_state, DesiredState::Terminated);
+    let left = world.read(&environment.id).await;
+    assert_eq!((left.desired_state, left.status), (DesiredState::Terminated, EnvironmentStatus::Stopping));
     let row = by_id(world.persistence.pool(), &world.user.id).await.unwrap().unwrap();
     assert!(!row.is_active && row.password.is_none() && row.full_name == "Deleted User");
     assert_eq!(world.rotate("one", "two", STRICT).await, Rotation::Invalid);
