@@ -91,6 +91,22 @@ impl FromRequestParts<App> for Verified {
     }
 }
 
+/// Somebody who may look after others' accounts: support, or an administrator.
+pub struct Support(pub Principal);
+
+impl FromRequestParts<App> for Support {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let principal = <Principal as FromRequestParts<App>>::from_request_parts(parts, app).await?;
+        if matches!(principal.role, Role::Support | Role::Admin) {
+            Ok(Self(principal))
+        } else {
+            Err(ApiError::forbidden("Support or administrator access required"))
+        }
+    }
+}
+
 /// An administrator.
 pub struct Admin(pub Principal);
 

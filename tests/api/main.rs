@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a failed test")]
 
 mod accounts;
+mod admin;
 mod dialects;
 mod docs;
 mod environments;

@@ -7,10 +7,11 @@
 //! away. It knows nothing of actors: the persistence actor owns an [`EngineGuard`] and passes
 //! on [`Command`]s, and when it is restarted the queues are still there.
 //!
-//! A file per family of tables: [`users`], [`tokens`], [`verification`], [`templates`], [`clusters`],
+//! A file per family of tables: [`users`], [`administration`], [`tokens`], [`verification`], [`templates`], [`clusters`],
 //! [`environments`], [`terminals`], [`records`]. [`embedded`] runs a private Postgres for
 //! `devpocket dev` and for tests.
 
+pub mod administration;
 pub mod clusters;
 pub mod connect;
 pub mod embedded;

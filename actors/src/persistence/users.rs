@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{FromRow, PgPool, PgTransaction};
 
+use super::administration::check_not_last;
 use super::engine::{Write, next_sequence};
 use super::error::{ReadError, WriteError};
 use super::secrets::Hidden;
@@ -286,7 +287,7 @@ impl Write for ChangePassword {
 
 /// Deletes an account as far as the person is concerned: nothing that tells who it was is
 /// left, its sign-ins end, its environments are wanted gone. The row stays, as others refer
-/// to it. Returns the ids of the environments to take down.
+/// to it. Returns the ids of the environments to take down. `Refused` for the last administrator.
 #[derive(Debug, Clone)]
 pub struct DeleteUser {
     /// Whose.
@@ -297,6 +298,7 @@ impl Write for DeleteUser {
     type Output = Vec<String>;
 
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<Vec<String>, WriteError> {
+        check_not_last(tx, &self.user_id).await?;
         let changed = sqlx::query(
             "UPDATE users
              SET is_active = false, email = 'deleted_' || id || '@devpocket.deleted',

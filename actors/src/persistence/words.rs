@@ -91,6 +91,8 @@ words! {
     Role {
         /// Their own things.
         User = "USER",
+        /// The same; they may look at everybody's accounts, and change none.
+        Support = "SUPPORT",
         /// Clusters, templates, everybody's environments.
         Admin = "ADMIN",
     }

@@ -1,6 +1,7 @@
 //! Every body there is, in canonical form, with its schema; and what the dialects have beyond
 //! spelling.
 
+mod account;
 mod environment;
 mod service;
 mod session;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+pub use self::account::{Account, AccountList};
 pub use self::environment::{
     ChangedEnvironment, CurrentUsage, Environment, EnvironmentDetail, EnvironmentList, LogEntry, Logs,
     Metrics, Recovering, UsageLimits, UsageSample,

@@ -189,7 +189,7 @@ impl Form for Remove {
 /// Deletes the account: its sign-ins end, its environments are removed.
 #[utoipa::path(
     delete, path = "/me", tag = "users", security(("bearer" = [])), request_body = Option<Remove>,
-    responses((status = 200, body = Message), Signed, Unverified, TooMany),
+    responses((status = 200, body = Message), Signed, Unverified, Conflict, TooMany),
 )]
 async fn remove(
     State(app): State<App>,

@@ -1,6 +1,7 @@
 //! Every route of the API, each with its documentation: [`docs`] is made of these.
 
 mod account;
+mod admin;
 mod answers;
 mod auth;
 pub mod docs;
@@ -34,6 +35,7 @@ fn api() -> OpenApiRouter<App> {
         .nest("/templates", templates::routes())
         .nest("/environments", environments::routes().merge(logs::routes()).merge(sessions::routes()))
         .nest("/ws", tickets::routes())
+        .nest("/admin", admin::routes())
 }
 
 /// What is not served, by path or by method, is not there.
