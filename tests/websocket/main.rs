@@ -21,4 +21,5 @@ mod events;
 mod flood;
 mod json_dialect;
 mod resume;
+mod settings;
 mod size;

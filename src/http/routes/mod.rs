@@ -1,6 +1,7 @@
 //! Every route of the API, each with its documentation: [`docs`] is made of these.
 
 mod account;
+mod acting;
 mod answers;
 mod auth;
 pub mod docs;
@@ -10,6 +11,7 @@ mod logs;
 mod query;
 mod service;
 mod sessions;
+mod template_changes;
 mod templates;
 mod tickets;
 
@@ -31,7 +33,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(events::routes())
         .nest("/auth", auth::routes().merge(account::auth_routes()))
         .nest("/users", account::routes())
-        .nest("/templates", templates::routes())
+        .nest("/templates", templates::routes().merge(template_changes::routes()))
         .nest("/environments", environments::routes().merge(logs::routes()).merge(sessions::routes()))
         .nest("/ws", tickets::routes())
 }
