@@ -6,6 +6,7 @@
 //! describes every variable.
 
 mod kubernetes;
+mod plans;
 mod problems;
 mod reader;
 mod source;
@@ -187,7 +188,7 @@ impl Config {
             "NODE_ENV",
             &[("development", Mode::Development), ("production", Mode::Production), ("test", Mode::Test)],
         );
-        let plans = plans(read);
+        let plans = plans::read(read);
         let frontend_url = read.url("FRONTEND_URL", "http://localhost:3000");
         Self {
             mode,
@@ -241,19 +242,6 @@ impl Config {
             local_runtime: read.optional_text("LOCAL_RUNTIME_DIR").map(PathBuf::from),
         }
     }
-}
-
-fn plans(read: &mut Reader<'_>) -> Plans {
-    let mut plans = Plans::default();
-    for (variable, allowance) in [
-        ("FREE_PLAN_MAX_ENVIRONMENTS", &mut plans.free),
-        ("STARTER_PLAN_MAX_ENVIRONMENTS", &mut plans.starter),
-        ("PRO_PLAN_MAX_ENVIRONMENTS", &mut plans.pro),
-        ("ENTERPRISE_PLAN_MAX_ENVIRONMENTS", &mut plans.enterprise),
-    ] {
-        allowance.environments = read.number(variable, allowance.environments, 0..=10_000);
-    }
-    plans
 }
 
 fn mail(read: &mut Reader<'_>) -> MailSettings {
@@ -353,7 +341,7 @@ mod tests {
     fn the_example_is_complete_and_true() {
         let example = include_str!("../../.env.example");
         let code = include_str!("mod.rs").split("#[cfg(test)]").next().unwrap();
-        let asked = code.split('"').filter(|text| {
+        let asked = code.split('"').chain(include_str!("plans.rs").split('"')).filter(|text| {
             text.len() > 3
                 && text.contains(|c: char| c.is_ascii_uppercase())
                 && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')

@@ -61,6 +61,17 @@ impl<'a> Reader<'a> {
         self.parsed(name, default, || expected.into(), |text| accepts(text).then(|| text.to_owned()))
     }
 
+    /// What `parse` makes of it.
+    pub(super) fn readable<T>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> T {
+        self.parsed(name, default, || expected.into(), parse)
+    }
+
     /// Notes that a value makes no sense beside others.
     pub(super) fn reject(&mut self, name: &'static str, expected: &str) {
         let found = self.source.get(name).map(|text| Found::Text(text.to_owned()));

@@ -222,11 +222,14 @@ impl From<WriteError> for ApiError {
                 "users_email_key" => "A user with this email already exists",
                 "users_username_key" => "A user with this username already exists",
                 NAME_TAKEN => "An environment with this name already exists",
+                "templates_name_key" => "A template with this name already exists",
+                "clusters_name_key" => "A cluster with this name already exists",
                 "terminal_sessions_name_live" => "A session with this name already exists",
                 _ => "It already exists",
             }),
             WriteError::NotFound { what } => Self::not_found(&capitalised(what)),
             WriteError::LimitReached { limit } => limit_reached(limit),
+            WriteError::BeyondPlan(why) => Self::forbidden(why),
             WriteError::Refused { why } => Self::conflict(capitalised(why)),
             WriteError::Internal(text) => Self::internal(&text),
         }
@@ -272,6 +275,7 @@ impl From<EnvironmentError> for ApiError {
             EnvironmentError::NoSuchSession => Self::not_found("Terminal session"),
             EnvironmentError::NameTaken => Self::conflict("An environment with this name already exists"),
             EnvironmentError::LimitReached { limit } => limit_reached(limit),
+            EnvironmentError::BeyondPlan(why) => Self::forbidden(why),
             EnvironmentError::NoSuchTemplate => Self::not_found("Template"),
             EnvironmentError::NoSuchCluster => {
                 Self::bad_request("There is no such cluster, or it takes no environments")

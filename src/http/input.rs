@@ -2,6 +2,7 @@
 //! unknown ones ignored, all problems with the fields reported at once.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
@@ -135,6 +136,19 @@ impl Fields {
         self.map.contains_key(name) || self.map.contains_key(&snake(name))
     }
 
+    /// Whether the field is there and not `null`.
+    #[must_use]
+    pub fn holds(&self, name: &str) -> bool {
+        let value = self.map.get(name).or_else(|| self.map.get(&snake(name)));
+        value.is_some_and(|value| !value.is_null())
+    }
+
+    /// Whether a problem was noted of the field.
+    #[must_use]
+    pub fn is_wrong(&self, field: &str) -> bool {
+        self.errors.iter().any(|error| error.field == field)
+    }
+
     /// Notes a problem; `why` goes after the field's name.
     pub fn error(&mut self, field: &'static str, why: impl Into<String>, code: &'static str) {
         self.errors.push(FieldError { field, why: why.into(), code });
@@ -203,6 +217,35 @@ impl Fields {
             self.error(name, "must be true or false", "invalid_type");
         }
         switch
+    }
+
+    /// A word of an enumeration, in any case.
+    pub fn word<T: FromStr>(&mut self, name: &'static str) -> Option<T> {
+        let value = self.take(name)?;
+        let word = value.as_str().and_then(|word| word.parse().ok());
+        if word.is_none() {
+            self.error(name, "is not one of the words it may be", "invalid");
+        }
+        word
+    }
+
+    /// A list of texts that may be absent.
+    pub fn list(&mut self, name: &'static str) -> Option<Vec<String>> {
+        let Value::Array(items) = self.take(name)? else {
+            self.error(name, "must be a list of strings", "invalid_type");
+            return None;
+        };
+        let texts: Option<Vec<_>> = items
+            .into_iter()
+            .map(|item| match item {
+                Value::String(text) if !text.contains('\0') => Some(text),
+                _ => None,
+            })
+            .collect();
+        if texts.is_none() {
+            self.error(name, "must hold strings only, without NUL", "invalid_type");
+        }
+        texts
     }
 
     /// Takes over the problems of a part.

@@ -1,5 +1,7 @@
 //! What fields must be like. A rule's text goes after the field's name.
 
+use devpocket_actors::environment::parse_bytes;
+
 type Checked = Result<(), &'static str>;
 
 const fn check(good: bool, why: &'static str) -> Checked {
@@ -153,6 +155,19 @@ pub fn bytes(text: &str) -> Checked {
     check(number.is_some_and(is_amount), "must be digits with G, M or K and an optional i, such as 1Gi")
 }
 
+/// The least memory of an environment in bytes: its agent and one shell need so much.
+const LEAST_MEMORY: u64 = 32 << 20;
+
+/// An amount of memory in which an environment can start: `512Mi`, `1G`.
+///
+/// # Errors
+/// When it is none, or less than [`LEAST_MEMORY`].
+pub fn memory(text: &str) -> Checked {
+    bytes(text)?;
+    // What is too large to be read is not too little.
+    check(parse_bytes("memory", text).map_or(true, |bytes| bytes >= LEAST_MEMORY), "must be at least 32Mi")
+}
+
 /// Digits that mean something and fit a number.
 fn is_amount(digits: &str) -> bool {
     (1..=9).contains(&digits.len())
@@ -208,6 +223,7 @@ mod tests {
         assert!(cpu("500m").is_ok() && cpu("2").is_ok());
         assert!(cpu("m").is_err() && cpu("-1").is_err() && cpu("1.5").is_err() && cpu("0").is_err());
         assert!(bytes("1Gi").is_ok() && bytes("512M").is_ok());
+        assert!(memory("32Mi").is_ok() && memory("31Mi").is_err() && memory("999999999Gi").is_ok(),);
         assert!(
             bytes("1").is_err() && bytes("Gi").is_err() && bytes("1Ti").is_err() && bytes("0Gi").is_err()
         );

@@ -8,5 +8,7 @@ mod docs;
 mod environments;
 mod protocol;
 mod refusals;
+mod resources;
 mod server;
+mod templates;
 mod tokens;

@@ -22,4 +22,5 @@ mod flood;
 mod json_dialect;
 mod removal;
 mod resume;
+mod settings;
 mod size;

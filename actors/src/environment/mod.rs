@@ -18,7 +18,8 @@ pub use actor::{Environment, EnvironmentArgs, EnvironmentMessage, Known, OpenTer
 pub use lifecycle::Change;
 pub use log::{InstallLog, LogFollower};
 pub use sessions::{InvalidName, MAX_NAME, MAX_SESSIONS, Selector};
-pub use spec::{InvalidQuantity, parse_bytes, parse_cpu};
+pub(crate) use spec::spec_of;
+pub use spec::{InvalidQuantity, bytes_text, cpu_text, parse_bytes, parse_cpu};
 
 use crate::persistence::{ReadError, WriteError, environments::NAME_TAKEN};
 use crate::runtime::RuntimeError;
@@ -42,6 +43,9 @@ pub enum EnvironmentError {
         /// How many it allows.
         limit: u32,
     },
+    /// The plan does not allow that much; the text says how much it does.
+    #[error("{0}")]
+    BeyondPlan(String),
     /// There is no such template, or it may not be used any more.
     #[error("Template not found")]
     NoSuchTemplate,
@@ -86,6 +90,7 @@ impl From<WriteError> for EnvironmentError {
             WriteError::NotFound { what: "cluster" } => Self::NoSuchCluster,
             WriteError::NotFound { .. } => Self::NotFound,
             WriteError::LimitReached { limit } => Self::LimitReached { limit },
+            WriteError::BeyondPlan(why) => Self::BeyondPlan(why),
             WriteError::Refused { why } => Self::Refused(why.to_owned()),
             WriteError::Internal(reason) => {
                 tracing::error!(reason, "a write failed");

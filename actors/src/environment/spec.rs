@@ -56,13 +56,30 @@ pub fn parse_bytes(field: &'static str, text: &str) -> Result<u64, InvalidQuanti
     })
 }
 
+/// CPU as Kubernetes writes it: whole cores where they are whole.
+#[must_use]
+pub fn cpu_text(millis: u32) -> String {
+    if millis.is_multiple_of(1000) { (millis / 1000).to_string() } else { format!("{millis}m") }
+}
+
+/// Bytes as Kubernetes writes them, in the largest unit that they are whole in: people read it too.
+#[must_use]
+pub fn bytes_text(bytes: u64) -> String {
+    const UNITS: [(u32, &str); 4] = [(40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")];
+    let fits = |(shift, _): &&(u32, &str)| bytes > 0 && bytes.trailing_zeros() >= *shift;
+    match UNITS.iter().find(fits) {
+        Some((shift, unit)) => format!("{}{unit}", bytes >> shift),
+        None => bytes.to_string(),
+    }
+}
+
 /// How a runtime is told which environment is meant.
 pub(super) fn key_of(row: &Environment) -> EnvironmentKey {
     EnvironmentKey { id: row.id.clone(), user_id: row.user_id.clone() }
 }
 
 /// What a runtime is asked for.
-pub(super) fn spec_of(view: &EnvironmentView) -> Result<EnvironmentSpec, InvalidQuantity> {
+pub(crate) fn spec_of(view: &EnvironmentView) -> Result<EnvironmentSpec, InvalidQuantity> {
     let row = &view.environment;
     Ok(EnvironmentSpec {
         key: key_of(row),
@@ -100,6 +117,8 @@ mod tests {
         assert_eq!(parse_bytes("memory", "512Mi"), Ok(512 << 20));
         assert_eq!(parse_bytes("memory", "10G"), Ok(10_000_000_000));
         assert_eq!(parse_bytes("memory", "7"), Ok(7));
+        assert_eq!((cpu_text(1500), cpu_text(2000)), ("1500m".to_owned(), "2".to_owned()));
+        assert_eq!((bytes_text(3 << 30), bytes_text(1_000_001)), ("3Gi".to_owned(), "1000001".to_owned()));
         for bad in ["", "m", "0", "0m", "-1", "1.5", "99999999999"] {
             assert!(parse_cpu(bad).is_err(), "{bad}");
         }

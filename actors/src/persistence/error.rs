@@ -33,6 +33,9 @@ pub enum WriteError {
         /// How many are allowed.
         limit: u32,
     },
+    /// The plan does not allow that much.
+    #[error("{0}")]
+    BeyondPlan(String),
     /// The row is in a state that forbids this.
     #[error("not possible now: {why}")]
     Refused {

@@ -147,6 +147,25 @@ impl Write for WriteAudit {
     }
 }
 
+/// A write with its line of the audit record: both are done or neither.
+#[derive(Debug, Clone)]
+pub struct Audited<W> {
+    /// What is done.
+    pub write: W,
+    /// The line about it.
+    pub entry: AuditEntry,
+}
+
+impl<W: Write> Write for Audited<W> {
+    type Output = W::Output;
+
+    async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<W::Output, WriteError> {
+        let output = self.write.apply(tx).await?;
+        write_audit(tx, &[&self.entry]).await?;
+        Ok(output)
+    }
+}
+
 /// Removes logs and measurements older than that. The audit record is never shortened here.
 /// Returns how many rows went. At most [`SWEEP_ROWS`] of each go at once, so that the
 /// transaction stays short: call it again while it returns much.

@@ -199,6 +199,13 @@ pub trait Runtime: Send + Sync + 'static {
     /// and kept. Returns when it is on its way: [`Runtime::watch`] tells how it goes on.
     async fn ensure(&self, spec: &EnvironmentSpec) -> Result<(), RuntimeError>;
 
+    /// Whether the volume of an environment that was made can have the size of `spec`, which is
+    /// larger than its own, from the next start on. Changes nothing.
+    ///
+    /// # Errors
+    /// `Rejected` when it can't.
+    async fn may_grow(&self, spec: &EnvironmentSpec) -> Result<(), RuntimeError>;
+
     /// Ends everything that runs in the environment and keeps its volume. Returns when nothing
     /// runs any more.
     async fn stop(&self, environment: &EnvironmentKey) -> Result<(), RuntimeError>;

@@ -12,7 +12,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::System;
-use crate::environment::{Change, EnvironmentError, EnvironmentMessage, InstallLog, Selector};
+use crate::environment::{Change, EnvironmentError, EnvironmentMessage, InstallLog, Selector, spec_of};
 use crate::persistence::EnvironmentStatus;
 use crate::persistence::environments::{
     self, CreateEnvironment, EnvironmentView, MAX_RECOVERIES, RecordRecovery, Recovery, UpdateEnvironment,
@@ -34,6 +34,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 /// How long a client's session is looked for after its actor failed.
 const REJOIN_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a cluster may think about a larger volume: somebody waits for the answer.
+const MAY_GROW_LIMIT: Duration = Duration::from_secs(12);
 
 /// A session that was opened.
 #[derive(Debug, Clone)]
@@ -63,17 +66,23 @@ impl System {
         Ok(row)
     }
 
-    /// Changes name, description, resources or variables; the latter two count from the next start.
+    /// Changes name, description, resources or variables; the latter two count from the next
+    /// start. Tells whether something that runs goes on as before until then.
     ///
     /// # Errors
-    /// `NotFound`, or as the write's.
+    /// `NotFound`, `BeyondPlan`; `Refused` when the volume would get smaller, or larger where it
+    /// can't; or as the write's.
     pub async fn update_environment(
         &self,
         user: &str,
         update: UpdateEnvironment,
-    ) -> Result<EnvironmentView, EnvironmentError> {
+    ) -> Result<(EnvironmentView, bool), EnvironmentError> {
         let id = update.id.clone();
-        self.view(user, &id).await?;
+        let before = self.view(user, &id).await?;
+        update.check(&before.environment, before.owner_plan)?;
+        if update.grows(&before.environment) {
+            self.may_grow(&before, &update).await?;
+        }
         self.inner.persistence.write(update).await?;
         let view = self.view(user, &id).await?;
         if let Some(actor) =
@@ -82,7 +91,26 @@ impl System {
             // One that does not run reads the row when it starts.
             let _ = actor.cast(EnvironmentMessage::Refreshed(Box::new(view.clone())));
         }
-        Ok(view)
+        let pending = view.environment.status != EnvironmentStatus::Stopped
+            && starts_differently(&before.environment, &view.environment);
+        Ok((view, pending))
+    }
+
+    /// Asks the cluster whether an environment's volume can have the size that is wished for.
+    async fn may_grow(
+        &self,
+        before: &EnvironmentView,
+        update: &UpdateEnvironment,
+    ) -> Result<(), EnvironmentError> {
+        let mut larger = before.clone();
+        if let Some(storage) = &update.storage {
+            larger.environment.resources_storage.clone_from(storage);
+        }
+        let spec = spec_of(&larger).map_err(|error| EnvironmentError::Refused(error.to_string()))?;
+        let runtime = self.inner.runtimes.get(&before.environment.cluster_id);
+        let runtime = runtime.map_err(EnvironmentError::Refused)?;
+        let asked = timeout(MAY_GROW_LIMIT, runtime.may_grow(&spec)).await;
+        asked.unwrap_or_else(|_| Err(silent())).map_err(EnvironmentError::from)
     }
 
     /// Changes what is wanted of an environment. That is written when this returns; a deletion is
@@ -359,6 +387,15 @@ impl System {
         let user = self.inner.registry.find::<UserMessage>(&ActorPath::of(Kind::User, user));
         !self.inner.users.is_up() || user.is_none_or(|user| !user.is_up())
     }
+}
+
+/// Whether the second row starts another environment than the first.
+fn starts_differently(before: &environments::Environment, after: &environments::Environment) -> bool {
+    let settings = |row: &environments::Environment| {
+        let amounts = [&row.resources_cpu, &row.resources_memory, &row.resources_storage].map(Clone::clone);
+        (amounts, row.environment_variables.clone())
+    };
+    settings(before) != settings(after)
 }
 
 fn silent() -> RuntimeError {

@@ -37,7 +37,7 @@ async fn fifty_at_once_cost_little() {
         install_commands: Vec::new(),
         ..spec("small")
     };
-    world.persistence.write(CreateTemplate { spec: small }).await.unwrap();
+    world.persistence.write(CreateTemplate { id: new_id(), spec: small }).await.unwrap();
     let person = CreateUser { is_verified: true, subscription_plan: Plan::Enterprise, ..new_user("many") };
     let person = world.persistence.write(person).await.unwrap().id;
 

@@ -9,14 +9,14 @@ use devpocket_actors::persistence::*;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::support::World;
+use crate::support::{World, plans};
 
 #[tokio::test]
 async fn the_plan_limit_holds_against_parallel_requests() {
     let world = World::new().await;
     let mut requests = JoinSet::new();
     for n in 0..20 {
-        let create = CreateEnvironment { limit: 3, ..world.new_environment(&format!("n{n}")) };
+        let create = CreateEnvironment { plans: plans(3), ..world.new_environment(&format!("n{n}")) };
         let persistence = world.persistence.clone();
         requests.spawn(async move { persistence.write(create).await });
     }
@@ -54,7 +54,7 @@ async fn the_rules_are_checked_in_their_order() {
     world.environment("one").await;
     let wrong = |name: &str, template: &str, limit| CreateEnvironment {
         template: template.to_owned(),
-        limit,
+        plans: plans(limit),
         ..world.new_environment(name)
     };
     let answer = |create| async { world.persistence.write(create).await.map(|_| ()).unwrap_err() };
@@ -74,19 +74,58 @@ async fn the_rules_are_checked_in_their_order() {
 async fn an_environment_takes_what_it_does_not_say_from_its_template() {
     let world = World::new().await;
     let create = CreateEnvironment {
-        cpu: Some("2".into()),
+        cpu: Some("1".into()),
         variables: Variables([("A".into(), "1".into())].into()),
         ..world.new_environment("one")
     };
     let made = world.persistence.write(create).await.unwrap();
     assert_eq!((made.status, made.desired_state), (EnvironmentStatus::Creating, DesiredState::Running));
-    assert_eq!((made.resources_cpu.as_str(), made.resources_memory.as_str()), ("2", "1Gi"));
+    assert_eq!((made.resources_cpu.as_str(), made.resources_memory.as_str()), ("1", "1Gi"));
     assert_eq!(made.environment_variables.0.len(), 2);
     let view = environments::by_id(world.persistence.pool(), &made.id).await.unwrap().unwrap();
     assert_eq!((view.template_name.as_str(), view.cluster_name.as_str()), ("debian", "local"));
     let template =
         devpocket_actors::persistence::templates::by_id_or_name(world.persistence.pool(), "debian");
     assert_eq!(template.await.unwrap().unwrap().usage_count, 1);
+}
+
+#[tokio::test]
+async fn resources_stay_within_the_plan_and_volumes_never_shrink() {
+    let world = World::new().await;
+    let beyond = |cpu: &str, storage: &str| CreateEnvironment {
+        cpu: Some(cpu.into()),
+        storage: Some(storage.into()),
+        ..world.new_environment("one")
+    };
+    let refused = world.persistence.write(beyond("2", "11Gi")).await.unwrap_err();
+    assert!(
+        matches!(&refused, WriteError::BeyondPlan(why) if why.contains("cpu 2, storage 11Gi") && why.contains("FREE")),
+        "{refused:?}"
+    );
+    let one = world.persistence.write(beyond("1", "5Gi")).await.unwrap();
+    let storage = |size: &str| UpdateEnvironment {
+        id: one.id.clone(),
+        storage: Some(size.into()),
+        ..UpdateEnvironment::default()
+    };
+    let refused = world.persistence.write(storage("4Gi")).await.unwrap_err();
+    assert!(matches!(refused, WriteError::Refused { why } if why.contains("smaller")), "{refused:?}");
+    assert!(matches!(world.persistence.write(storage("11Gi")).await, Err(WriteError::BeyondPlan(_))));
+    let row = world.persistence.write(storage("10Gi")).await.unwrap();
+    assert_eq!(row.resources_storage, "10Gi");
+    // On a smaller plan, what it has already may be said again, and other things changed.
+    let mut smaller = plans(9);
+    smaller.free.each.storage_bytes = 1 << 30;
+    let same = UpdateEnvironment {
+        name: Some("uno".into()),
+        cpu: Some("500m".into()),
+        plans: smaller,
+        ..storage("10Gi")
+    };
+    assert_eq!(world.persistence.write(same).await.unwrap().name, "uno");
+    // What a template suggests is cut to the plan.
+    let two = CreateEnvironment { plans: smaller, ..world.new_environment("two") };
+    assert_eq!(world.persistence.write(two).await.unwrap().resources_storage, "1Gi");
 }
 
 #[tokio::test]

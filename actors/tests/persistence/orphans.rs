@@ -42,6 +42,9 @@ impl Runtime for Listings {
     async fn ensure(&self, _: &EnvironmentSpec) -> Result<(), RuntimeError> {
         unimplemented!()
     }
+    async fn may_grow(&self, _: &EnvironmentSpec) -> Result<(), RuntimeError> {
+        unimplemented!()
+    }
     async fn stop(&self, _: &EnvironmentKey) -> Result<(), RuntimeError> {
         unimplemented!()
     }

@@ -12,6 +12,7 @@ use devpocket_actors::persistence::environments::{CreateEnvironment, Environment
 use devpocket_actors::persistence::templates::{CreateTemplate, TemplateSpec};
 use devpocket_actors::persistence::users::User;
 use devpocket_actors::persistence::*;
+use devpocket_actors::plans::Plans;
 use devpocket_actors::runtime::Placement;
 
 pub struct World {
@@ -19,6 +20,15 @@ pub struct World {
     pub persistence: Persistence,
     pub guard: EngineGuard,
     pub user: User,
+}
+
+/// The usual plans, with that many environments on each.
+pub fn plans(environments: u32) -> Plans {
+    let mut plans = Plans::default();
+    for plan in [&mut plans.free, &mut plans.starter, &mut plans.pro, &mut plans.enterprise] {
+        plan.environments = environments;
+    }
+    plans
 }
 
 impl World {
@@ -30,7 +40,7 @@ impl World {
         let (engine, guard) = Engine::start(database.pool.clone());
         let persistence = Persistence::new(engine);
         let user = persistence.write(new_user("ada")).await.unwrap();
-        persistence.write(CreateTemplate { spec: spec("debian") }).await.unwrap();
+        persistence.write(CreateTemplate { id: new_id(), spec: spec("debian") }).await.unwrap();
         persistence.write(cluster("local")).await.unwrap();
         Self { database, persistence, guard, user }
     }
@@ -47,7 +57,7 @@ impl World {
             memory: None,
             storage: None,
             variables: Variables::default(),
-            limit: 100,
+            plans: plans(100),
         }
     }
 

@@ -1,5 +1,5 @@
 use devpocket_actors::persistence::templates::{
-    CreateTemplate, SetTemplateStatus, TemplateFilter, UpsertTemplate, Upserted, by_id_or_name, list,
+    CreateTemplate, Search, SetTemplateStatus, TemplateFilter, UpsertTemplate, Upserted, by_id_or_name, list,
 };
 use devpocket_actors::persistence::*;
 
@@ -26,10 +26,10 @@ async fn lists_filter_search_and_put_the_most_used_first() {
     let world = World::new().await;
     let mut percent = spec("percent");
     percent.description = "100% legal_name".into();
-    world.persistence.write(CreateTemplate { spec: percent }).await.unwrap();
+    world.persistence.write(CreateTemplate { id: new_id(), spec: percent }).await.unwrap();
     let mut beta = spec("beta");
     beta.status = TemplateStatus::Beta;
-    world.persistence.write(CreateTemplate { spec: beta }).await.unwrap();
+    world.persistence.write(CreateTemplate { id: new_id(), spec: beta }).await.unwrap();
     world.environment("one").await;
 
     let names = |filter: TemplateFilter| {
@@ -40,14 +40,14 @@ async fn lists_filter_search_and_put_the_most_used_first() {
             rows.into_iter().map(|row| row.name).collect::<Vec<_>>()
         }
     };
-    let search = |text: &str| TemplateFilter { search: Some(text.to_owned()), ..Default::default() };
+    let search = |text: &str| TemplateFilter { search: Search::of(text), ..Default::default() };
     assert_eq!(names(TemplateFilter::default()).await, ["debian", "percent"]);
     assert_eq!(names(search("THE DEB")).await, ["debian"]);
     assert_eq!(names(search("100%")).await, ["percent"]);
     assert_eq!(names(search("l_n")).await, ["percent"]);
     assert_eq!(names(search("e%n")).await, [""; 0]);
     assert_eq!(names(search("Linux")).await.len(), 2);
-    let all = TemplateFilter { include_deprecated: true, ..Default::default() };
+    let all = TemplateFilter { statuses: TemplateStatus::ALL.to_vec(), ..Default::default() };
     assert_eq!(names(all).await.len(), 3);
     let tags = TemplateFilter { tags: vec!["linux".into(), "debian".into()], ..Default::default() };
     assert_eq!(names(tags).await, ["debian"]);
@@ -63,7 +63,7 @@ async fn the_templates_of_this_build_load_and_loading_again_touches_nothing() {
     // `debian` is there already, made by hand: the file takes it over.
     let first = sync().await.unwrap();
     assert_eq!((first.created, first.updated, first.unchanged), (sources.len() - 1, 1, 0));
-    let all = TemplateFilter { include_deprecated: true, ..Default::default() };
+    let all = TemplateFilter { statuses: TemplateStatus::ALL.to_vec(), ..Default::default() };
     let (before, _) = list(world.persistence.pool(), &all, Page::default()).await.unwrap();
     assert_eq!(sync().await.unwrap().unchanged, sources.len());
     let (after, _) = list(world.persistence.pool(), &all, Page::default()).await.unwrap();

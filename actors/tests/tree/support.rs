@@ -18,6 +18,7 @@ use devpocket_actors::persistence::embedded::{PrivatePostgres, TestDatabase};
 use devpocket_actors::persistence::environments::CreateEnvironment;
 use devpocket_actors::persistence::users::CreateUser;
 use devpocket_actors::persistence::{EngineHandle, EnvironmentStatus, Persistence, Plan, Variables, new_id};
+use devpocket_actors::plans::{Allowance, Plans};
 use devpocket_actors::runtime::local::{LocalConfig, LocalRuntime, Sandbox, sandbox};
 use devpocket_actors::runtime::{EnvironmentKey, Runtime};
 use devpocket_actors::supervision::ActorPath;
@@ -97,7 +98,10 @@ impl Place {
             memory: None,
             storage: None,
             variables: Variables::default(),
-            limit: 10,
+            plans: {
+                let Plans { free, .. } = Plans::default();
+                Plans { free: Allowance { environments: 10, ..free }, ..Plans::default() }
+            },
         };
         self.system.create_environment(new).await.unwrap().id
     }

@@ -136,6 +136,39 @@ impl View for Environment {
     }
 }
 
+/// An environment that was changed.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdatedEnvironment {
+    #[serde(flatten)]
+    environment: Environment,
+    /// Whether something runs that goes on with its old resources or variables until it is
+    /// restarted.
+    pub restart_required: bool,
+    /// The same for people.
+    pub message: &'static str,
+}
+
+impl UpdatedEnvironment {
+    /// Of the environment as it is now.
+    #[must_use]
+    pub fn new(view: &EnvironmentView, restart_required: bool) -> Self {
+        let message = if restart_required {
+            "Saved. The new resources and variables count from the next start: restart the environment."
+        } else {
+            "Environment updated successfully"
+        };
+        Self { environment: view.into(), restart_required, message }
+    }
+}
+
+impl View for UpdatedEnvironment {
+    fn snake(&self) -> Value {
+        let more = json!({ "restart_required": self.restart_required, "message": self.message });
+        with(self.environment.snake(), more)
+    }
+}
+
 /// A page of environments.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct EnvironmentList {

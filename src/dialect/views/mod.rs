@@ -16,12 +16,13 @@ use utoipa::ToSchema;
 pub use self::account::{Account, AccountList};
 pub use self::environment::{
     ChangedEnvironment, CurrentUsage, Environment, EnvironmentDetail, EnvironmentList, LogEntry, Logs,
-    Metrics, Recovering, UsageLimits, UsageSample,
+    Metrics, Recovering, UpdatedEnvironment, UsageLimits, UsageSample,
 };
 pub use self::service::{ErrorBody, Features, FieldProblem, Health, Info, Live, PlanLimits, Ready, Root};
 pub use self::session::{Session, SessionList, Ticket};
 pub use self::template::{
-    Categories, CategoryCount, Template, TemplateDetail, TemplateList, TemplateShelf, TemplateSummary,
+    Categories, CategoryCount, Template, TemplateCompatibility, TemplateDetail, TemplateList, TemplateShelf,
+    TemplateStats, TemplateSummary, TemplatesLoaded,
 };
 pub use self::user::{Profile, RecentActivity, Registered, SignedIn, Stats, Tokens, User, UserWithCount};
 pub use self::words::{

@@ -1,13 +1,15 @@
 //! Templates.
 
 use devpocket_actors::persistence::Variables;
-use devpocket_actors::persistence::templates;
+use devpocket_actors::persistence::{Plan, templates};
+use devpocket_actors::plans::Allowance;
+use devpocket_actors::templates::Synced;
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::super::view::{bare, spelled, with};
-use super::{CategoryWord, Pagination, TemplateStatusWord, Timestamp, View};
+use super::{Amounts, CategoryWord, Pagination, PlanWord, TemplateStatusWord, Timestamp, View};
 
 /// The members that short lists show.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -196,3 +198,149 @@ impl View for Categories {
         json!({ "categories": self.categories.iter().map(shelf).collect::<Vec<_>>() })
     }
 }
+
+/// How much a template is used.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateStats {
+    /// Which.
+    pub template_id: String,
+    /// Its name for programs.
+    pub name: String,
+    /// Its name for people.
+    pub display_name: String,
+    /// Environments ever made of it.
+    pub total_usage: i64,
+    /// Those that are not terminated.
+    pub active_environments: i64,
+    /// Lately.
+    pub recent_usage: RecentUsage,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// How much a template was used lately.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RecentUsage {
+    /// Environments made of it within 30 days.
+    #[serde(rename = "last30Days")]
+    pub last_30_days: i64,
+}
+
+impl TemplateStats {
+    /// Of a template.
+    #[must_use]
+    pub fn new(template: &templates::Template, usage: &templates::TemplateUsage) -> Self {
+        Self {
+            template_id: template.id.clone(),
+            name: template.name.clone(),
+            display_name: template.display_name.clone(),
+            // Rows of deleted accounts are gone, and those of another server were never counted.
+            total_usage: usage.total.max(i64::from(template.usage_count)),
+            active_environments: usage.active,
+            recent_usage: RecentUsage { last_30_days: usage.last_30_days },
+            created_at: template.created_at.into(),
+        }
+    }
+}
+
+impl View for TemplateStats {}
+
+/// Whether a template's suggestions fit a plan.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateCompatibility {
+    /// Which.
+    pub template_id: String,
+    /// Its name for programs.
+    pub name: String,
+    /// Its name for people.
+    pub display_name: String,
+    /// Whether the plan allows all that it suggests.
+    pub compatible: bool,
+    /// Whether environments can be made of it on this plan at all, with what the plan allows.
+    pub usable: bool,
+    /// The plan of who asks.
+    pub user_plan: PlanWord,
+    /// What it suggests.
+    pub requirements: Amounts,
+    /// What an environment gets that asks for nothing in particular.
+    pub granted: Amounts,
+    /// What is less than it suggests, a sentence each.
+    pub limitations: Vec<String>,
+}
+
+impl TemplateCompatibility {
+    /// Of a template that may be used, with a plan.
+    #[must_use]
+    pub fn new(template: &templates::Template, plan: Plan, allowance: &Allowance) -> Self {
+        let requirements = Amounts {
+            cpu: template.default_resources_cpu.clone(),
+            memory: template.default_resources_memory.clone(),
+            storage: template.default_resources_storage.clone(),
+        };
+        let granted = Amounts {
+            cpu: allowance.at_most_cpu(requirements.cpu.clone()),
+            memory: allowance.at_most_memory(requirements.memory.clone()),
+            storage: allowance.at_most_storage(requirements.storage.clone()),
+        };
+        let limitations: Vec<_> = [
+            ("CPU", &requirements.cpu, &granted.cpu),
+            ("memory", &requirements.memory, &granted.memory),
+            ("storage", &requirements.storage, &granted.storage),
+        ]
+        .into_iter()
+        .filter(|(_, suggested, given)| suggested != given)
+        .map(|(what, suggested, given)| {
+            format!("It suggests {suggested} of {what}, your plan allows {given}")
+        })
+        .collect();
+        Self {
+            template_id: template.id.clone(),
+            name: template.name.clone(),
+            display_name: template.display_name.clone(),
+            compatible: limitations.is_empty(),
+            usable: allowance.environments > 0,
+            user_plan: plan.into(),
+            requirements,
+            granted,
+            limitations,
+        }
+    }
+}
+
+impl View for TemplateCompatibility {}
+
+/// What loading the server's own templates did.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplatesLoaded {
+    /// For people.
+    pub message: String,
+    /// New ones.
+    pub created: usize,
+    /// Those that a newer server brings in another version.
+    pub updated: usize,
+    /// Those that were loaded before.
+    pub skipped: usize,
+    /// The same as `created`.
+    pub templates_created: usize,
+}
+
+impl From<Synced> for TemplatesLoaded {
+    fn from(synced: Synced) -> Self {
+        let Synced { created, updated, unchanged } = synced;
+        Self {
+            message: format!(
+                "Templates initialized: {created} created, {updated} updated, {unchanged} skipped"
+            ),
+            created,
+            updated,
+            skipped: unchanged,
+            templates_created: created,
+        }
+    }
+}
+
+impl View for TemplatesLoaded {}

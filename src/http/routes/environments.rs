@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::auth::Principal;
 use crate::dialect::views::{
     ChangedEnvironment, Environment, EnvironmentDetail, EnvironmentList, Message, Metrics, Pagination,
-    Recovering,
+    Recovering, UpdatedEnvironment,
 };
 use crate::dialect::{Reply, Spoken};
 use crate::http::error::{ApiError, ApiResult};
@@ -63,7 +63,7 @@ impl Resources {
         let mut part = part.unwrap_or_else(|| fields.part());
         let resources = Self {
             cpu: part.optional("cpu", validate::cpu),
-            memory: part.optional("memory", validate::bytes),
+            memory: part.optional("memory", validate::memory),
             storage: part.optional("storage", validate::bytes),
         };
         fields.absorb(part);
@@ -100,7 +100,8 @@ pub(super) struct Create {
     template_id: String,
     /// Where; without it the server chooses.
     cluster_id: Option<String>,
-    /// Also taken as `resourceLimits`. What is left out is as in the template.
+    /// Also taken as `resourceLimits`; more than the plan allows is refused. What is left out is as
+    /// in the template, as far as the plan goes.
     #[schema(value_type = Option<Resources>)]
     resources: Resources,
     #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
@@ -147,7 +148,7 @@ async fn create(
         variables: Variables(
             variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
         ),
-        limit: app.config().limits.plans.of(principal.plan).environments,
+        plans: app.config().limits.plans,
     };
     let made = app.system().create_environment(new).await?;
     let mut view = owned(&app, &principal, &made.id).await?;
@@ -232,10 +233,14 @@ impl Form for Update {
 }
 
 /// Changes name, description, resources or variables.
+///
+/// Name and description change at once, resources and variables with the next start: what runs is
+/// not touched. `restartRequired` tells when a restart is what is missing. Resources are bounded by
+/// the plan (403). A volume never gets smaller, and larger only where its cluster can (409).
 #[utoipa::path(
     put, path = "/{id}", tag = "environments", security(("bearer" = [])), params(("id" = String, Path)),
     request_body = Update,
-    responses((status = 200, body = Environment), Signed, Forbidden, NotFound, Conflict),
+    responses((status = 200, body = UpdatedEnvironment), Signed, Forbidden, NotFound, Conflict),
 )]
 async fn update(
     State(app): State<App>,
@@ -257,9 +262,10 @@ async fn update(
             true => VariableChange::Replace(present(all)),
             false => VariableChange::Merge(all),
         }),
+        plans: app.config().limits.plans,
     };
-    let view = app.system().update_environment(&principal.user_id, change).await?;
-    Ok(Reply::ok(Environment::from(&view)))
+    let (view, restart_required) = app.system().update_environment(&principal.user_id, change).await?;
+    Ok(Reply::ok(UpdatedEnvironment::new(&view, restart_required)))
 }
 
 /// Removes an environment with its volume. In camel it must not be running.

@@ -1,6 +1,7 @@
 //! Every route of the API, each with its documentation: [`docs`] is made of these.
 
 mod account;
+mod acting;
 mod admin;
 mod answers;
 mod auth;
@@ -11,6 +12,7 @@ mod logs;
 mod query;
 mod service;
 mod sessions;
+mod template_changes;
 mod templates;
 mod tickets;
 
@@ -32,7 +34,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(events::routes())
         .nest("/auth", auth::routes().merge(account::auth_routes()))
         .nest("/users", account::routes())
-        .nest("/templates", templates::routes())
+        .nest("/templates", templates::routes().merge(template_changes::routes()))
         .nest("/environments", environments::routes().merge(logs::routes()).merge(sessions::routes()))
         .nest("/ws", tickets::routes())
         .nest("/admin", admin::routes())

@@ -4,10 +4,12 @@ use sqlx::PgTransaction;
 use sqlx::types::Json;
 
 use super::Environment;
+use crate::environment::parse_bytes;
 use crate::persistence::engine::{Write, next_sequence};
 use crate::persistence::error::WriteError;
 use crate::persistence::secrets::Variables;
-use crate::persistence::words::{DesiredState, EnvironmentStatus};
+use crate::persistence::words::{DesiredState, EnvironmentStatus, Plan};
+use crate::plans::{Plans, Wish};
 
 pub(super) const GONE: WriteError = WriteError::NotFound { what: "environment" };
 
@@ -20,8 +22,9 @@ pub enum VariableChange {
     Merge(std::collections::BTreeMap<String, Option<String>>),
 }
 
-/// Changes what is given. `Conflict` ([`super::NAME_TAKEN`]) when the owner has another one
-/// of that name.
+/// Changes what is given. `BeyondPlan` when that is more than the owner's plan allows, `Refused`
+/// when the volume would get smaller, `Conflict` ([`super::NAME_TAKEN`]) when the owner has
+/// another one of that name.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "fields are the columns")]
 pub struct UpdateEnvironment {
@@ -32,24 +35,70 @@ pub struct UpdateEnvironment {
     pub memory: Option<String>,
     pub storage: Option<String>,
     pub variables: Option<VariableChange>,
+    pub plans: Plans,
+}
+
+/// The only direction in which a volume can't go.
+const SHRINKS: WriteError = WriteError::Refused {
+    why: "a volume can't be made smaller: keep at least its present size, or make a new environment",
+};
+
+impl UpdateEnvironment {
+    /// Whether the row may be changed so. What stays as it is may be more than the plan allows by
+    /// now: a smaller plan must not stand in the way of other changes.
+    ///
+    /// # Errors
+    /// `BeyondPlan` or `Refused`.
+    pub fn check(&self, row: &Environment, plan: Plan) -> Result<(), WriteError> {
+        let changed = |wished: &'_ Option<String>, present: &str| {
+            wished.as_deref().filter(|wished| *wished != present).map(str::to_owned)
+        };
+        let cpu = changed(&self.cpu, &row.resources_cpu);
+        let memory = changed(&self.memory, &row.resources_memory);
+        let storage = changed(&self.storage, &row.resources_storage);
+        let wish = Wish { cpu: cpu.as_deref(), memory: memory.as_deref(), storage: storage.as_deref() };
+        self.plans.of(plan).check(plan, wish).map_err(WriteError::BeyondPlan)?;
+        if self.volume(row).is_some_and(|(present, wished)| wished < present) {
+            return Err(SHRINKS);
+        }
+        Ok(())
+    }
+
+    /// Whether the volume is to become larger.
+    #[must_use]
+    pub fn grows(&self, row: &Environment) -> bool {
+        self.volume(row).is_some_and(|(present, wished)| wished > present)
+    }
+
+    /// The volume's present and wished size in bytes.
+    fn volume(&self, row: &Environment) -> Option<(u64, u64)> {
+        let size = |text: &str| parse_bytes("storage", text).ok();
+        Some((size(&row.resources_storage)?, size(self.storage.as_deref()?)?))
+    }
 }
 
 impl Write for UpdateEnvironment {
     type Output = Environment;
 
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<Environment, WriteError> {
+        // Locked: of two changes at once none may undo the other.
+        let row: Environment = sqlx::query_as(
+            "SELECT * FROM environments WHERE id = $1 AND status <> 'TERMINATED' FOR NO KEY UPDATE",
+        )
+        .bind(&self.id)
+        .fetch_optional(&mut **tx)
+        .await?
+        .ok_or(GONE)?;
+        let plan: Plan = sqlx::query_scalar("SELECT subscription_plan FROM users WHERE id = $1")
+            .bind(&row.user_id)
+            .fetch_one(&mut **tx)
+            .await?;
+        self.check(&row, plan)?;
         let variables = match self.variables {
             None => None,
             Some(VariableChange::Replace(variables)) => Some(variables),
             Some(VariableChange::Merge(changes)) => {
-                // Locked: of two merges at once none may undo the other.
-                let Json(mut variables) = sqlx::query_scalar::<_, Json<Variables>>(
-                    "SELECT environment_variables FROM environments WHERE id = $1 FOR NO KEY UPDATE",
-                )
-                .bind(&self.id)
-                .fetch_optional(&mut **tx)
-                .await?
-                .ok_or(GONE)?;
+                let mut variables = row.environment_variables;
                 for (name, value) in changes {
                     match value {
                         Some(value) => variables.0.insert(name, value),

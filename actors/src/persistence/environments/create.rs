@@ -7,13 +7,15 @@ use super::Environment;
 use crate::persistence::engine::Write;
 use crate::persistence::error::WriteError;
 use crate::persistence::secrets::Variables;
+use crate::persistence::words::Plan;
+use crate::plans::{Plans, Wish};
 
 /// `constraint` of the `Conflict` for a name that is taken.
 pub const NAME_TAKEN: &str = "environments_user_id_name_live";
 
 /// Writes a new environment, status CREATING, wanted RUNNING.
 ///
-/// In this order: `NotFound("user")`, `LimitReached`, `Conflict(`[`NAME_TAKEN`]`)`,
+/// In this order: `NotFound("user")`, `LimitReached`, `BeyondPlan`, `Conflict(`[`NAME_TAKEN`]`)`,
 /// `NotFound("template")` (also for a deprecated one), `NotFound("cluster")` (also for one that
 /// takes nothing new), `Refused` when the cluster is full.
 #[derive(Debug, Clone)]
@@ -30,16 +32,16 @@ pub struct CreateEnvironment {
     pub template: String,
     /// Cluster, by id or name; `None`: the default one, else any that takes something.
     pub cluster: Option<String>,
-    /// CPU; `None`: the template's.
+    /// CPU; `None`: the template's, as far as the owner's plan goes.
     pub cpu: Option<String>,
-    /// Memory; `None`: the template's.
+    /// Memory; `None`: likewise.
     pub memory: Option<String>,
-    /// Volume; `None`: the template's.
+    /// Volume; `None`: likewise.
     pub storage: Option<String>,
     /// Added to the template's; the owner's win.
     pub variables: Variables,
-    /// How many environments the owner's plan allows.
-    pub limit: u32,
+    /// What each plan allows.
+    pub plans: Plans,
 }
 
 #[derive(FromRow)]
@@ -60,11 +62,14 @@ impl Write for CreateEnvironment {
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<Environment, WriteError> {
         // The owner's row is the lock: of two requests of one person the second counts after
         // the first was committed. Requests of different people do not meet.
-        sqlx::query_scalar::<_, String>("SELECT id FROM users WHERE id = $1 AND is_active FOR NO KEY UPDATE")
-            .bind(&self.user_id)
-            .fetch_optional(&mut **tx)
-            .await?
-            .ok_or(WriteError::NotFound { what: "user" })?;
+        let plan: Plan = sqlx::query_scalar(
+            "SELECT subscription_plan FROM users WHERE id = $1 AND is_active FOR NO KEY UPDATE",
+        )
+        .bind(&self.user_id)
+        .fetch_optional(&mut **tx)
+        .await?
+        .ok_or(WriteError::NotFound { what: "user" })?;
+        let allowance = *self.plans.of(plan);
         let (live, taken): (i64, bool) = sqlx::query_as(
             "SELECT count(*), COALESCE(bool_or(name = $2), false)
              FROM environments WHERE user_id = $1 AND status <> 'TERMINATED'",
@@ -73,9 +78,15 @@ impl Write for CreateEnvironment {
         .bind(&self.name)
         .fetch_one(&mut **tx)
         .await?;
-        if live >= i64::from(self.limit) {
-            return Err(WriteError::LimitReached { limit: self.limit });
+        if live >= i64::from(allowance.environments) {
+            return Err(WriteError::LimitReached { limit: allowance.environments });
         }
+        let wish = Wish {
+            cpu: self.cpu.as_deref(),
+            memory: self.memory.as_deref(),
+            storage: self.storage.as_deref(),
+        };
+        allowance.check(plan, wish).map_err(WriteError::BeyondPlan)?;
         if taken {
             return Err(WriteError::Conflict { constraint: NAME_TAKEN.to_owned() });
         }
@@ -108,9 +119,9 @@ impl Write for CreateEnvironment {
         .bind(cluster_id)
         .bind(basis.docker_image)
         .bind(basis.default_port)
-        .bind(self.cpu.unwrap_or(basis.default_resources_cpu))
-        .bind(self.memory.unwrap_or(basis.default_resources_memory))
-        .bind(self.storage.unwrap_or(basis.default_resources_storage))
+        .bind(self.cpu.unwrap_or_else(|| allowance.at_most_cpu(basis.default_resources_cpu)))
+        .bind(self.memory.unwrap_or_else(|| allowance.at_most_memory(basis.default_resources_memory)))
+        .bind(self.storage.unwrap_or_else(|| allowance.at_most_storage(basis.default_resources_storage)))
         .bind(Json(variables))
         .fetch_one(&mut **tx)
         .await?)

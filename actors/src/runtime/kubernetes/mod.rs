@@ -135,6 +135,11 @@ impl Runtime for KubernetesRuntime {
         lifecycle::ensure(&self.inner, spec).await
     }
 
+    async fn may_grow(&self, spec: &EnvironmentSpec) -> Result<(), RuntimeError> {
+        names::check(&spec.key)?;
+        lifecycle::may_grow(&self.inner, spec).await
+    }
+
     async fn stop(&self, environment: &EnvironmentKey) -> Result<(), RuntimeError> {
         names::check(environment)?;
         lifecycle::stop(&self.inner, environment).await

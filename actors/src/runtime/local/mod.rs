@@ -193,6 +193,11 @@ impl Runtime for LocalRuntime {
         .await
     }
 
+    async fn may_grow(&self, _: &EnvironmentSpec) -> Result<(), RuntimeError> {
+        // The size of a home is measured and not enforced.
+        Ok(())
+    }
+
     async fn stop(&self, environment: &EnvironmentKey) -> Result<(), RuntimeError> {
         let layout = self.layout(&environment.id)?;
         self.change(&layout, |this, layout, lock| async move {

@@ -17,6 +17,7 @@ use super::{Inner, judge, names};
 use crate::runtime::{CALL_LIMIT, EnvironmentKey, EnvironmentSpec, RuntimeError};
 
 mod ensure;
+mod grow;
 mod remove;
 mod stop;
 
@@ -37,6 +38,11 @@ const PAGE: u32 = 500;
 /// Applies everything that makes an environment run.
 pub(super) async fn ensure(inner: &Inner, spec: &EnvironmentSpec) -> Result<(), RuntimeError> {
     bounded(ensure::ensure(inner, spec)).await
+}
+
+/// Whether the volume can have another size at the next start.
+pub(super) async fn may_grow(inner: &Inner, spec: &EnvironmentSpec) -> Result<(), RuntimeError> {
+    bounded(grow::may_grow(inner, spec)).await
 }
 
 /// Ends the pod and waits until nothing of it runs.

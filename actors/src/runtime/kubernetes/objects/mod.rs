@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use crate::environment::bytes_text;
 use crate::runtime::Resources;
 
 mod environment;
@@ -46,14 +47,8 @@ fn millis(millis: u64) -> Quantity {
     Quantity(format!("{millis}m"))
 }
 
-/// Bytes in the largest unit that they are whole in: people read these objects too.
 pub(super) fn bytes(bytes: u64) -> Quantity {
-    const UNITS: [(u32, &str); 4] = [(40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")];
-    let fits = |(shift, _): &&(u32, &str)| bytes > 0 && bytes.trailing_zeros() >= *shift;
-    Quantity(match UNITS.iter().find(fits) {
-        Some((shift, unit)) => format!("{}{unit}", bytes >> shift),
-        None => bytes.to_string(),
-    })
+    Quantity(bytes_text(bytes))
 }
 
 fn count(count: u64) -> Quantity {

@@ -1,189 +1,15 @@
-//! Templates, as stored. [`crate::templates`] reads them from files.
+//! Making and changing templates.
 
-use chrono::{DateTime, Utc};
+use sqlx::PgTransaction;
 use sqlx::types::Json;
-use sqlx::{FromRow, PgPool, PgTransaction};
 
-use super::Page;
-use super::engine::Write;
-use super::error::{ReadError, WriteError};
-use super::ids::new_id;
-use super::secrets::Variables;
-use super::words::{TemplateCategory, TemplateStatus};
+use super::Template;
+use crate::persistence::engine::Write;
+use crate::persistence::error::WriteError;
+use crate::persistence::ids::new_id;
+use crate::persistence::secrets::Variables;
+use crate::persistence::words::{TemplateCategory, TemplateStatus};
 use crate::runtime::Placement;
-
-/// A template.
-#[derive(Debug, Clone, FromRow)]
-#[allow(missing_docs, reason = "the columns are described in migrations/0002_environments.sql and 0004")]
-pub struct Template {
-    pub id: String,
-    pub name: String,
-    pub display_name: String,
-    pub description: String,
-    pub category: TemplateCategory,
-    pub tags: Vec<String>,
-    pub docker_image: String,
-    pub default_port: i32,
-    pub default_resources_cpu: String,
-    pub default_resources_memory: String,
-    pub default_resources_storage: String,
-    #[sqlx(json)]
-    pub environment_variables: Variables,
-    pub install_commands: Vec<String>,
-    pub startup_commands: Vec<String>,
-    #[sqlx(json)]
-    pub placement: Placement,
-    pub documentation_url: Option<String>,
-    pub icon_url: Option<String>,
-    pub status: TemplateStatus,
-    pub version: String,
-    pub usage_count: i32,
-    pub source_digest: Option<String>,
-    pub created_at: DateTime<Utc>,
-    pub updated_at: DateTime<Utc>,
-}
-
-/// Which templates to list.
-#[derive(Debug, Clone, Default)]
-pub struct TemplateFilter {
-    /// Only of that shelf.
-    pub category: Option<TemplateCategory>,
-    /// Only these statuses; empty: only `ACTIVE`.
-    pub statuses: Vec<TemplateStatus>,
-    /// Also deprecated and beta ones.
-    pub include_deprecated: bool,
-    /// Part of name, display name or description, or a whole tag; in any case.
-    pub search: Option<String>,
-    /// All of these tags.
-    pub tags: Vec<String>,
-}
-
-/// The condition shared by list and count. Parameters $1 to $4.
-macro_rules! matching {
-    ($select:literal, $rest:literal) => {
-        concat!(
-            $select,
-            " FROM templates t
-             WHERE ($1::text IS NULL OR t.category = $1)
-               AND t.status = ANY($2::text[])
-               AND ($3::text IS NULL OR t.name ILIKE $3 OR t.display_name ILIKE $3
-                    OR t.description ILIKE $3 OR lower($5) = ANY(t.tags))
-               AND t.tags @> $4::text[]",
-            $rest
-        )
-    };
-}
-
-impl TemplateFilter {
-    fn statuses(&self) -> Vec<TemplateStatus> {
-        if self.include_deprecated {
-            TemplateStatus::ALL.to_vec()
-        } else if self.statuses.is_empty() {
-            vec![TemplateStatus::Active]
-        } else {
-            self.statuses.clone()
-        }
-    }
-}
-
-/// A search text as a pattern in which the text's own wildcards mean themselves.
-pub(super) fn contains(text: &str) -> String {
-    let mut pattern = String::with_capacity(text.len() + 2);
-    pattern.push('%');
-    for character in text.chars() {
-        if matches!(character, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(character);
-    }
-    pattern.push('%');
-    pattern
-}
-
-/// A page of templates, most used first, then newest change; and how many there are in all.
-///
-/// # Errors
-/// `Unavailable` while the database is away.
-pub async fn list(
-    pool: &PgPool,
-    filter: &TemplateFilter,
-    page: Page,
-) -> Result<(Vec<Template>, i64), ReadError> {
-    let statuses: Vec<&str> = filter.statuses().into_iter().map(TemplateStatus::as_str).collect();
-    let pattern = filter.search.as_deref().map(contains);
-    let rows = sqlx::query_as(matching!(
-        "SELECT t.*",
-        " ORDER BY t.usage_count DESC, t.updated_at DESC, t.id LIMIT $6 OFFSET $7"
-    ))
-    .bind(filter.category)
-    .bind(&statuses)
-    .bind(&pattern)
-    .bind(&filter.tags)
-    .bind(&filter.search)
-    .bind(page.limit())
-    .bind(page.offset())
-    .fetch_all(pool)
-    .await?;
-    let total = sqlx::query_scalar(matching!("SELECT count(*)", ""))
-        .bind(filter.category)
-        .bind(&statuses)
-        .bind(&pattern)
-        .bind(&filter.tags)
-        .bind(&filter.search)
-        .fetch_one(pool)
-        .await?;
-    Ok((rows, total))
-}
-
-/// The template with that id or that name, whatever its status.
-///
-/// # Errors
-/// `Unavailable` while the database is away.
-pub async fn by_id_or_name(pool: &PgPool, key: &str) -> Result<Option<Template>, ReadError> {
-    // An id goes before a name that looks like one.
-    Ok(sqlx::query_as("SELECT * FROM templates WHERE id = $1 OR name = $1 ORDER BY (id = $1) DESC LIMIT 1")
-        .bind(key)
-        .fetch_optional(pool)
-        .await?)
-}
-
-/// Active templates of each category.
-///
-/// # Errors
-/// `Unavailable` while the database is away.
-pub async fn count_by_category(pool: &PgPool) -> Result<Vec<(TemplateCategory, i64)>, ReadError> {
-    Ok(sqlx::query_as(
-        "SELECT category, count(*) FROM templates WHERE status = 'ACTIVE' GROUP BY category ORDER BY category",
-    )
-    .fetch_all(pool)
-    .await?)
-}
-
-/// How much a template is used.
-#[derive(Debug, Clone, FromRow)]
-pub struct TemplateUsage {
-    /// Environments ever made of it, as far as their rows are kept.
-    pub total: i64,
-    /// Those that are not terminated.
-    pub active: i64,
-    /// Those made within 30 days.
-    pub last_30_days: i64,
-}
-
-/// How much the template is used.
-///
-/// # Errors
-/// `Unavailable` while the database is away.
-pub async fn usage(pool: &PgPool, template_id: &str) -> Result<TemplateUsage, ReadError> {
-    Ok(sqlx::query_as(
-        "SELECT count(*) AS total, count(*) FILTER (WHERE status <> 'TERMINATED') AS active,
-                count(*) FILTER (WHERE created_at > now() - interval '30 days') AS last_30_days
-         FROM environments WHERE template_id = $1",
-    )
-    .bind(template_id)
-    .fetch_one(pool)
-    .await?)
-}
 
 /// What a template is made of: everything but what the database counts itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -305,6 +131,8 @@ impl Write for UpsertTemplate {
 /// Makes a template by hand. `Conflict` when the name is taken.
 #[derive(Debug, Clone)]
 pub struct CreateTemplate {
+    /// New id.
+    pub id: String,
     /// The content.
     pub spec: TemplateSpec,
 }
@@ -315,28 +143,115 @@ impl Write for CreateTemplate {
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<Template, WriteError> {
         Ok(bind_spec(sqlx::query_as(insert_template!("RETURNING *")), self.spec)
             .bind(None::<String>)
-            .bind(new_id())
+            .bind(self.id)
             .fetch_one(&mut **tx)
             .await?)
     }
 }
 
-/// Replaces a template's content; its name cannot change, as people and clients use it.
-#[derive(Debug, Clone)]
-pub struct UpdateTemplate {
-    /// Which.
-    pub id: String,
-    /// The new content; its `name` is ignored.
-    pub spec: TemplateSpec,
+/// What of a template is to change; `None` stays.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs, reason = "fields are the columns")]
+pub struct TemplateEdit {
+    pub display_name: Option<String>,
+    pub description: Option<String>,
+    pub category: Option<TemplateCategory>,
+    pub tags: Option<Vec<String>>,
+    pub docker_image: Option<String>,
+    pub default_port: Option<u16>,
+    pub default_resources_cpu: Option<String>,
+    pub default_resources_memory: Option<String>,
+    pub default_resources_storage: Option<String>,
+    pub environment_variables: Option<Variables>,
+    pub install_commands: Option<Vec<String>>,
+    pub startup_commands: Option<Vec<String>>,
+    /// `Some(None)` takes it away.
+    pub documentation_url: Option<Option<String>>,
+    /// Likewise.
+    pub icon_url: Option<Option<String>>,
+    pub status: Option<TemplateStatus>,
+    pub version: Option<String>,
 }
 
-impl Write for UpdateTemplate {
+impl TemplateEdit {
+    /// The content after the edit.
+    #[must_use]
+    pub fn of(self, base: TemplateSpec) -> TemplateSpec {
+        TemplateSpec {
+            name: base.name,
+            display_name: self.display_name.unwrap_or(base.display_name),
+            description: self.description.unwrap_or(base.description),
+            category: self.category.unwrap_or(base.category),
+            tags: self.tags.unwrap_or(base.tags),
+            docker_image: self.docker_image.unwrap_or(base.docker_image),
+            default_port: self.default_port.unwrap_or(base.default_port),
+            default_resources_cpu: self.default_resources_cpu.unwrap_or(base.default_resources_cpu),
+            default_resources_memory: self.default_resources_memory.unwrap_or(base.default_resources_memory),
+            default_resources_storage: self
+                .default_resources_storage
+                .unwrap_or(base.default_resources_storage),
+            environment_variables: self.environment_variables.unwrap_or(base.environment_variables),
+            install_commands: self.install_commands.unwrap_or(base.install_commands),
+            startup_commands: self.startup_commands.unwrap_or(base.startup_commands),
+            placement: base.placement,
+            documentation_url: self.documentation_url.unwrap_or(base.documentation_url),
+            icon_url: self.icon_url.unwrap_or(base.icon_url),
+            status: self.status.unwrap_or(base.status),
+            version: self.version.unwrap_or(base.version),
+        }
+    }
+}
+
+impl From<Template> for TemplateSpec {
+    fn from(row: Template) -> Self {
+        Self {
+            name: row.name,
+            display_name: row.display_name,
+            description: row.description,
+            category: row.category,
+            tags: row.tags,
+            docker_image: row.docker_image,
+            // The column is checked to be a port.
+            default_port: u16::try_from(row.default_port).unwrap_or(8080),
+            default_resources_cpu: row.default_resources_cpu,
+            default_resources_memory: row.default_resources_memory,
+            default_resources_storage: row.default_resources_storage,
+            environment_variables: row.environment_variables,
+            install_commands: row.install_commands,
+            startup_commands: row.startup_commands,
+            placement: row.placement,
+            documentation_url: row.documentation_url,
+            icon_url: row.icon_url,
+            status: row.status,
+            version: row.version,
+        }
+    }
+}
+
+/// Changes a template by hand. Its name stays, as people and clients use it, and so does what
+/// file it came from: the edit lives until that file changes.
+#[derive(Debug, Clone)]
+pub struct ChangeTemplate {
+    /// Which.
+    pub id: String,
+    /// What changes.
+    pub edit: TemplateEdit,
+}
+
+impl Write for ChangeTemplate {
     type Output = Template;
 
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<Template, WriteError> {
+        const GONE: WriteError = WriteError::NotFound { what: "template" };
+        // Locked: of two edits at once none may undo the other.
+        let row: Template = sqlx::query_as("SELECT * FROM templates WHERE id = $1 FOR NO KEY UPDATE")
+            .bind(&self.id)
+            .fetch_optional(&mut **tx)
+            .await?
+            .ok_or(GONE)?;
         let query = sqlx::query_as(
             "UPDATE templates
-             SET name = COALESCE(name, $1), display_name = $2, description = $3, category = $4, tags = $5,
+             SET name = $1, display_name = $2, description = $3, category = $4, tags = $5,
                  docker_image = $6, default_port = $7, default_resources_cpu = $8,
                  default_resources_memory = $9, default_resources_storage = $10,
                  environment_variables = $11, install_commands = $12, startup_commands = $13,
@@ -344,11 +259,7 @@ impl Write for UpdateTemplate {
                  placement = $18, updated_at = now()
              WHERE id = $19 RETURNING *",
         );
-        bind_spec(query, self.spec)
-            .bind(self.id)
-            .fetch_optional(&mut **tx)
-            .await?
-            .ok_or(WriteError::NotFound { what: "template" })
+        bind_spec(query, self.edit.of(row.into())).bind(self.id).fetch_optional(&mut **tx).await?.ok_or(GONE)
     }
 }
 
