@@ -76,11 +76,7 @@ async fn an_administrator_finds_and_changes_accounts_and_it_counts_at_once() {
     assert_eq!(server.get("/api/v1/auth/me", &ann).await.status, 401);
     assert_eq!(server.login("ann", PASSWORD).await.status, 200);
 
-    let filter = AuditFilter {
-        target_id: Some(id),
-        action: Some("admin.".into()),
-        ..AuditFilter::default()
-    };
+    let filter = AuditFilter { target_id: Some(id), action: Some("admin.".into()), ..AuditFilter::default() };
     let pool = server.running.system().persistence().pool();
     let record = records::audit(pool, &filter, Page::default()).await.unwrap();
     let actions: Vec<_> = record.iter().rev().map(|line| line.action.as_str()).collect();
@@ -94,8 +90,7 @@ async fn an_administrator_finds_and_changes_accounts_and_it_counts_at_once() {
 async fn the_last_administrator_is_kept_and_told_why() {
     let server = TestServer::start(&[]).await;
     let (root, id) = somebody(&server, "root", Role::Admin).await;
-    for (method, what, body) in
-        [("PUT", "role", json!({ "role": "USER" })), ("POST", "suspend", Value::Null)]
+    for (method, what, body) in [("PUT", "role", json!({ "role": "USER" })), ("POST", "suspend", Value::Null)]
     {
         let refused = ask(&server, method, &format!("/{id}/{what}"), &root, body).await;
         assert!(refused.status == 409 && refused.text("message").contains("last administrator"), "{what}");

@@ -8,7 +8,7 @@ use devpocket_actors::cluster::stored::StoredClusters;
 use devpocket_actors::mailer::{MailSettings, MailTransport};
 use devpocket_actors::persistence::templates::CreateTemplate;
 use devpocket_actors::persistence::users::CreateUser;
-use devpocket_actors::persistence::{EnvironmentStatus, Plan, RuntimeKind, environments};
+use devpocket_actors::persistence::{EnvironmentStatus, Plan, RuntimeKind, environments, new_id};
 use devpocket_actors::runtime::kubernetes::{KubernetesConfig, KubernetesRuntime, SCHEDULING_PATIENCE};
 use devpocket_actors::{GivenCluster, System, SystemSettings};
 use kube::client::{Body, ClientBuilder};

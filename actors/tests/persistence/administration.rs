@@ -21,7 +21,8 @@ impl World {
     }
 
     async fn administrators(&self) -> usize {
-        let filter = AccountFilter { role: Some(Role::Admin), active: Some(true), ..AccountFilter::default() };
+        let filter =
+            AccountFilter { role: Some(Role::Admin), active: Some(true), ..AccountFilter::default() };
         accounts(self.persistence.pool(), &filter, Page::default()).await.unwrap().0.len()
     }
 }
