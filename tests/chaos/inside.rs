@@ -40,7 +40,7 @@ pub struct Inside {
     leash: Leash,
     #[cfg(feature = "cluster-tests")]
     #[expect(dead_code, reason = "takes what was made on a cluster away when it is dropped")]
-    installation: Installation,
+    installation: Option<Installation>,
 }
 
 impl Inside {
@@ -61,11 +61,11 @@ impl Inside {
         let config = Config::read(&source).unwrap_or_else(|problems| panic!("{problems:?}"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         #[cfg(feature = "cluster-tests")]
-        let installation = Installation::new();
+        let mut installation = None;
         let cluster = match crate::SITE {
             Site::Local => GivenCluster::local(Arc::new(runtime(leash.path().to_owned()).await)),
             #[cfg(feature = "cluster-tests")]
-            Site::Kubernetes => on_cluster(leash.path(), &installation).await,
+            Site::Kubernetes => on_cluster(leash.path(), installation.insert(Installation::new())).await,
             #[cfg(not(feature = "cluster-tests"))]
             Site::Kubernetes => panic!("cluster-tests is off"),
         };
