@@ -22,8 +22,8 @@ use crate::dialect::{Dialect, spelling};
 /// The pause before the state is read again, after the database was away.
 const READ_PAUSE: Duration = Duration::from_secs(1);
 
-/// How often a stream looks whether its listener may stay.
-pub const CHECK_EVERY: Duration = Duration::from_secs(5);
+/// How often a socket or a stream looks whether its listener may stay.
+pub const CHECK_EVERY: Duration = Duration::from_secs(3);
 
 /// Everything that happens to one person's environments.
 pub struct Feed {

@@ -1,20 +1,23 @@
 //! Who is asking.
 //!
 //! An access token says who its bearer is; whether they still may is asked of the database
-//! (through a cache of [`standing::FRESH`]): the account must be active and not locked, and the
-//! sign-in that the token came from must not have been ended. So signing out, changing the
+//! (through a cache of [`standing::FRESH`]): the account must be active and not locked by hand, and
+//! the sign-in that the token came from must not have been ended. So signing out, changing the
 //! password and switching an account off take effect at once here and within seconds
-//! everywhere.
+//! everywhere. Wrong passwords are no reason to refuse who is in already: anybody can type them.
 //!
 //! [`tokens`] makes and reads tokens, [`tickets`] opens WebSockets, [`passwords`] hashes,
-//! [`sign_in`] and [`proofs`] are what people do with them, [`mails`] what they are written.
+//! [`sign_in`], [`google`] and [`proofs`] are what people do with them, [`mails`] what they are
+//! written, [`devices`] names what they sign in on.
 
+pub mod devices;
+pub mod google;
+mod guesses;
 pub mod mails;
 pub mod passwords;
 pub mod proofs;
 pub mod sign_in;
 mod standing;
-mod strangers;
 pub mod tickets;
 pub mod tokens;
 
@@ -31,8 +34,9 @@ pub struct AuthState {
     tokens: tokens::Signer,
     tickets: tickets::Used,
     standing: standing::Cache,
-    strangers: strangers::Strangers,
+    guesses: guesses::Guesses,
     passwords: passwords::Hasher,
+    google: Option<google::Google>,
 }
 
 impl AuthState {
@@ -43,8 +47,9 @@ impl AuthState {
             tokens: tokens::Signer::new(&config.tokens),
             tickets: tickets::Used::default(),
             standing: standing::Cache::default(),
-            strangers: strangers::Strangers::default(),
+            guesses: guesses::Guesses::new(&config.tokens.secret),
             passwords: passwords::Hasher::new(config.passwords.bcrypt_cost),
+            google: google::Google::new(&config.google),
         }
     }
 
@@ -58,6 +63,12 @@ impl AuthState {
     #[must_use]
     pub const fn passwords(&self) -> &passwords::Hasher {
         &self.passwords
+    }
+
+    /// Whether sign-in with Google is set up.
+    #[must_use]
+    pub const fn takes_google(&self) -> bool {
+        self.google.is_some()
     }
 
     /// Forgets what is cached of a person: something about them has changed.
@@ -102,7 +113,7 @@ pub enum AuthError {
     /// The account is gone or switched off, or the sign-in was ended.
     #[error("this sign-in has ended")]
     Ended,
-    /// Too many wrong passwords.
+    /// Somebody has locked the account by hand.
     #[error("the account is locked")]
     Locked,
     /// The database is away, so nobody can say.

@@ -1,12 +1,11 @@
 //! Signing in, staying in, signing out.
 
-use std::time::Instant;
-
 use chrono::Utc;
+use devpocket_actors::persistence::lockout::{self, MissSignIn, PassSignIn};
 use devpocket_actors::persistence::tokens::{
     self, RevokeAllRefresh, RevokeUserSession, RotateRefresh, Rotation, StartUserSession,
 };
-use devpocket_actors::persistence::users::{self, ChangePassword, DeleteUser, RecordFailedLogin, User};
+use devpocket_actors::persistence::users::{self, ChangePassword, DeleteUser, User};
 use devpocket_actors::persistence::{AuditEntry, Late, ReadError, TokenHash, WriteError, new_id};
 
 use super::passwords::Busy;
@@ -25,6 +24,8 @@ pub struct Device {
     pub user_agent: Option<String>,
     /// From where.
     pub ip: Option<String>,
+    /// What its owner calls it.
+    pub name: Option<String>,
 }
 
 /// Why nobody was signed in.
@@ -33,9 +34,12 @@ pub enum SignInError {
     /// No such account, wrong password, or an inactive account: one answer for all.
     #[error("Incorrect username/email or password")]
     Incorrect,
-    /// Too many wrong passwords.
+    /// Too many wrong passwords from there, or locked by hand.
     #[error("Account is temporarily locked because of too many failed sign-ins; try again later")]
     Locked,
+    /// Whoever it is proved to be them, but the account is suspended.
+    #[error("This account is suspended; please contact support")]
+    Suspended,
     /// Right password, but the address was never verified.
     #[error("Email address is not verified; use the link or the code in the mail we sent")]
     Unverified,
@@ -73,8 +77,8 @@ impl From<AuthError> for SignInError {
 
 /// Checks a password and begins a sign-in.
 ///
-/// Takes as long for an account that does not exist. A wrong password is counted, and the
-/// account locked when there were too many.
+/// Takes as long for an account that does not exist. A wrong password is counted, and its address
+/// locked when there were too many: others, and who is in already, do not notice.
 ///
 /// # Errors
 /// See [`SignInError`].
@@ -86,43 +90,54 @@ pub async fn sign_in(
     spoken: &Spoken,
 ) -> Result<(User, Pair), SignInError> {
     let persistence = app.system().persistence();
-    let user = users::by_username_or_email(persistence.pool(), login).await?;
+    let user = users::by_username_or_email(persistence.pool(), login).await?.filter(|user| user.is_active);
+    let guesses = &app.auth().guesses;
+    let place = guesses.place(user.as_ref(), login, device.ip.as_deref());
+    // One after the other: what comes at once must not be more than may be tried.
+    let _turn = guesses.turn(&place).await;
+    if lockout::is_locked(persistence.pool(), &place).await? {
+        return Err(SignInError::Locked);
+    }
     let hash = user.as_ref().and_then(|user| user.password.as_ref());
-    let matches = app.auth().passwords().verify(password, hash).await?;
-    let rules = &app.config().passwords;
-    let miss = |user_id: &str| RecordFailedLogin {
-        user_id: user_id.to_owned(),
-        max_attempts: i32::try_from(rules.lockout_attempts).unwrap_or(i32::MAX),
-        lock_for: rules.lockout_for,
-    };
-    let Some(user) = user.filter(|user| user.is_active) else {
-        // Counted like any other, in words and in time: the write finds no row.
-        let locked = app.auth().strangers.miss(login, rules, Instant::now());
-        return match persistence.write(miss("nobody")).await {
-            Err(error) if error.is_transient() => Err(error.into()),
-            _ if locked => Err(SignInError::Locked),
-            _ => Err(SignInError::Incorrect),
-        };
-    };
+    if !app.auth().passwords().verify(password, hash).await? {
+        // Names that nobody has are counted as well: nobody can tell them apart.
+        let rules = app.config().passwords.lockout;
+        let locked = persistence.write(MissSignIn { place, rules }).await?;
+        if let Some(user) = &user {
+            audit(app, "user.sign_in_failed", user, &device);
+        }
+        return Err(if locked { SignInError::Locked } else { SignInError::Incorrect });
+    }
+    // Without an account no password is right.
+    let user = user.ok_or(SignInError::Incorrect)?;
+    if !user.is_verified && !spoken.rules().unverified_may_sign_in {
+        persistence.write(PassSignIn { place }).await?;
+        return Err(SignInError::Unverified);
+    }
+    let pair = begin(app, &user, &device, spoken.known()).await?;
+    Ok((user, pair))
+}
+
+/// Begins a sign-in of somebody who has proved who they are.
+///
+/// # Errors
+/// `Suspended`, `Locked` (by hand), or while the database is away.
+pub(super) async fn begin(
+    app: &App,
+    user: &User,
+    device: &Device,
+    dialect: Option<Dialect>,
+) -> Result<Pair, SignInError> {
+    if !user.is_active {
+        return Err(SignInError::Suspended);
+    }
     if user.is_locked(Utc::now()) {
         return Err(SignInError::Locked);
     }
-    if !matches {
-        let failed = persistence.write(miss(&user.id)).await?;
-        audit(app, "user.sign_in_failed", &user, &device);
-        if failed.locked_until.is_some_and(|until| until > Utc::now()) {
-            app.auth().forget(&user.id);
-            return Err(SignInError::Locked);
-        }
-        return Err(SignInError::Incorrect);
-    }
-    if !user.is_verified && !spoken.rules().unverified_may_sign_in {
-        return Err(SignInError::Unverified);
-    }
-    let (start, pair) = prepare_session(app, &user, &device, spoken.known())?;
-    persistence.write(start).await?;
-    audit(app, "user.sign_in", &user, &device);
-    Ok((user, pair))
+    let (start, pair) = prepare_session(app, user, device, dialect)?;
+    app.system().persistence().write(start).await?;
+    audit(app, "user.sign_in", user, device);
+    Ok(pair)
 }
 
 /// The write that begins a sign-in, and the tokens that are good once it is done.
@@ -140,7 +155,7 @@ pub fn prepare_session(
     let start = StartUserSession {
         session_id,
         user_id: user.id.clone(),
-        device: None,
+        device: device.name.clone(),
         user_agent: device.user_agent.clone(),
         ip: device.ip.clone(),
         refresh: TokenHash::of(&pair.refresh),
@@ -202,6 +217,33 @@ pub async fn sign_out(app: &App, principal: &Principal) -> Result<(), WriteError
     }
     app.auth().forget(&principal.user_id);
     Ok(())
+}
+
+/// Ends one of somebody's sign-ins. False: they have no such one.
+///
+/// # Errors
+/// While the database is away.
+pub async fn end(app: &App, principal: &Principal, session_id: String) -> Result<bool, WriteError> {
+    let user_id = principal.user_id.clone();
+    let ended = app.system().persistence().write(RevokeUserSession { user_id, session_id }).await?;
+    if ended {
+        app.auth().forget(&principal.user_id);
+        audit_of(app, "user.sign_in_ended", &principal.user_id, &principal.username, &Device::default());
+    }
+    Ok(ended)
+}
+
+/// Ends all of somebody's sign-ins but the one they came by. Returns how many.
+///
+/// # Errors
+/// While the database is away.
+pub async fn end_others(app: &App, principal: &Principal) -> Result<usize, WriteError> {
+    let revoke =
+        RevokeAllRefresh { user_id: principal.user_id.clone(), keep_session: principal.user_session.clone() };
+    let ended = app.system().persistence().write(revoke).await?.len();
+    app.auth().forget(&principal.user_id);
+    audit_of(app, "user.sign_ins_ended", &principal.user_id, &principal.username, &Device::default());
+    Ok(ended)
 }
 
 /// Changes a password. Every other sign-in of the person ends, and this one's refresh tokens
@@ -268,11 +310,15 @@ pub async fn delete_account(
 
 /// Notes in the audit record what somebody did about their own account.
 pub(super) fn audit(app: &App, action: &str, user: &User, device: &Device) {
+    audit_of(app, action, &user.id, &user.username, device);
+}
+
+fn audit_of(app: &App, action: &str, id: &str, username: &str, device: &Device) {
     let mut entry = AuditEntry::now(action);
-    entry.actor_id = Some(user.id.clone());
-    entry.actor_name = Some(user.username.clone());
+    entry.actor_id = Some(id.to_owned());
+    entry.actor_name = Some(username.to_owned());
     entry.target_type = Some("user".into());
-    entry.target_id = Some(user.id.clone());
+    entry.target_id = Some(id.to_owned());
     entry.ip = device.ip.clone();
     app.system().persistence().late(Late::Audit(entry));
 }

@@ -1,12 +1,17 @@
 //! Access and refresh tokens: JWTs, HS256, told apart by their `type`.
+//!
+//! Each names the key it is signed with (`kid`, made of the key), so the key can be replaced: the
+//! new one signs, tokens of the ones before stay good as long as those are configured. A token
+//! that names no key is one that somebody else made, and is tried with the present one.
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use devpocket_actors::persistence::users::User;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::AuthError;
 use crate::config::Tokens;
@@ -78,10 +83,32 @@ pub struct Pair {
     pub refresh_expires_at: DateTime<Utc>,
 }
 
+/// Characters of a key's name.
+const KEY_NAME_CHARS: usize = 8;
+
+/// A key that tokens are signed with.
+struct Key {
+    name: String,
+    decoding: DecodingKey,
+}
+
+impl Key {
+    fn new(secret: &SecretString) -> Self {
+        let secret = secret.expose_secret().as_bytes();
+        // The label parts the name from all else that is made of the secret.
+        let digest = Sha256::new().chain_update(b"devpocket token key id\0").chain_update(secret).finalize();
+        let mut name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        name.truncate(KEY_NAME_CHARS);
+        Self { name, decoding: DecodingKey::from_secret(secret) }
+    }
+}
+
 /// Makes and reads tokens.
 pub struct Signer {
     encoding: EncodingKey,
-    decoding: DecodingKey,
+    header: Header,
+    /// The present one, and those before.
+    keys: Vec<Key>,
     validation: Validation,
     access_life: Duration,
     refresh_life: Duration,
@@ -91,15 +118,17 @@ impl Signer {
     /// With the key and the lives of the configuration.
     #[must_use]
     pub fn new(config: &Tokens) -> Self {
-        let secret = config.secret.expose_secret().as_bytes();
+        let keys: Vec<Key> = std::iter::once(&config.secret).chain(&config.previous).map(Key::new).collect();
+        let kid = keys.first().map(|key| key.name.clone());
         let mut validation = Validation::new(Algorithm::HS256);
         // Whether it has expired is looked at here, as the claim may be absent.
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
         Self {
-            encoding: EncodingKey::from_secret(secret),
-            decoding: DecodingKey::from_secret(secret),
+            encoding: EncodingKey::from_secret(config.secret.expose_secret().as_bytes()),
+            header: Header { kid, ..Header::new(Algorithm::HS256) },
+            keys,
             validation,
             access_life: config.access_life,
             refresh_life: config.refresh_life,
@@ -185,7 +214,13 @@ impl Signer {
     }
 
     fn read(&self, token: &str, kinds: &[&str]) -> Result<(Access, Option<String>), AuthError> {
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation)
+        let named = jsonwebtoken::decode_header(token).map_err(|_| AuthError::Invalid)?.kid;
+        let key = match named {
+            Some(name) => self.keys.iter().find(|key| key.name == name),
+            None => self.keys.first(),
+        };
+        let key = &key.ok_or(AuthError::Invalid)?.decoding;
+        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation)
             .map_err(|_| AuthError::Invalid)?
             .claims;
         if !kinds.contains(&claims.kind.as_str()) {
@@ -205,8 +240,7 @@ impl Signer {
     }
 
     fn sign(&self, claims: &Claims) -> Result<String, AuthError> {
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &self.encoding)
-            .map_err(|_| AuthError::Invalid)
+        jsonwebtoken::encode(&self.header, claims, &self.encoding).map_err(|_| AuthError::Invalid)
     }
 }
 
@@ -220,8 +254,13 @@ mod tests {
     use super::*;
 
     fn signer(secret: &str) -> Signer {
+        rotated(secret, &[])
+    }
+
+    fn rotated(secret: &str, previous: &[&str]) -> Signer {
         Signer::new(&Tokens {
             secret: secret.into(),
+            previous: previous.iter().map(|secret| SecretString::from(*secret)).collect(),
             access_life: Duration::from_secs(60),
             refresh_life: Duration::from_secs(600),
             refresh_grace: Duration::ZERO,
@@ -249,6 +288,33 @@ mod tests {
         let signer = signer("k");
         let token = signer.sign(&claims("access", None, Some(Utc::now().timestamp()))).unwrap();
         assert_eq!(signer.read_access(&token).unwrap().user_id, "u1");
+    }
+
+    #[test]
+    fn a_replaced_key_reads_and_signs_no_more() {
+        let later = Some(Utc::now().timestamp() + 60);
+        let old = signer("old").sign(&claims("access", later, None)).unwrap();
+        let both = rotated("new", &["older", "old"]);
+        assert_eq!(both.read_access(&old).unwrap().user_id, "u1");
+        let new = both.sign(&claims("access", later, None)).unwrap();
+        assert!(signer("new").read_access(&new).is_ok());
+        for without in ["new", "older"] {
+            assert_eq!(signer(without).read_access(&old).unwrap_err(), AuthError::Invalid, "{without}");
+        }
+        // One that names no key is tried with the present one alone.
+        let header = Header::new(Algorithm::HS256);
+        let unnamed = |secret: &str| {
+            let key = EncodingKey::from_secret(secret.as_bytes());
+            jsonwebtoken::encode(&header, &claims("access", later, None), &key).unwrap()
+        };
+        assert!(both.read_access(&unnamed("new")).is_ok());
+        assert_eq!(both.read_access(&unnamed("old")).unwrap_err(), AuthError::Invalid);
+        // One that names a key must be signed with that one.
+        let mut header = header.clone();
+        header.kid = both.keys.last().map(|key| key.name.clone());
+        let key = EncodingKey::from_secret(b"new");
+        let misnamed = jsonwebtoken::encode(&header, &claims("access", later, None), &key).unwrap();
+        assert_eq!(both.read_access(&misnamed).unwrap_err(), AuthError::Invalid);
     }
 
     #[test]

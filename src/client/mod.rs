@@ -21,6 +21,7 @@ pub use backoff::Backoff;
 pub use error::{ClientError, Refusal};
 pub use heartbeat::{Beat, Heartbeat};
 pub use model::{Environment, NewEnvironment, Template, Tokens, User};
+pub(crate) use net::dial;
 pub use net::{BoxedIo, Io};
 pub use options::{AuthSource, Event, Options};
 pub use rest::Rest;

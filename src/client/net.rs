@@ -31,7 +31,7 @@ static TLS: LazyLock<TlsConnector> = LazyLock::new(|| {
 });
 
 /// Opens a stream to the server, encrypted when its URL says so.
-pub(super) async fn dial(server: &ServerUrl) -> Result<BoxedIo, ClientError> {
+pub(crate) async fn dial(server: &ServerUrl) -> Result<BoxedIo, ClientError> {
     let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer");
     let dialled = timeout(DIAL_LIMIT, open(server)).await.unwrap_or_else(|_| Err(late()));
     dialled.map_err(|source| ClientError::Unreachable { server: server.to_string(), source })

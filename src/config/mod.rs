@@ -5,6 +5,7 @@
 //! what was found (never of a secret) and what is expected. `.env.example` in the repository
 //! describes every variable.
 
+mod google;
 mod kubernetes;
 mod plans;
 mod problems;
@@ -17,10 +18,12 @@ use std::time::Duration;
 
 use devpocket_actors::mailer::{MailSettings, MailTransport};
 use devpocket_actors::persistence::connect;
+use devpocket_actors::persistence::lockout::LockoutRules;
 use devpocket_actors::persistence::vault::Vault;
 use devpocket_actors::plans::Plans;
 use secrecy::{ExposeSecret as _, SecretString};
 
+pub use self::google::Google;
 pub use self::kubernetes::{Given, Kubernetes};
 pub use self::problems::{Problem, Problems};
 use self::reader::Reader;
@@ -63,8 +66,8 @@ pub struct Config {
     pub cluster_name: Option<String>,
     /// `SECRET_KEY`: seals the kubeconfigs in the database.
     pub secret_key: Option<SecretString>,
-    /// `GOOGLE_CLIENT_ID`: sign-in with Google is offered when it is set.
-    pub google_client_id: Option<String>,
+    /// Sign-in with Google.
+    pub google: Google,
     /// The database.
     pub database: Database,
     /// Tokens.
@@ -98,8 +101,10 @@ pub struct Database {
 /// Tokens and their lives.
 #[derive(Debug, Clone)]
 pub struct Tokens {
-    /// `JWT_SECRET`.
+    /// `JWT_SECRET`: signs them.
     pub secret: SecretString,
+    /// `JWT_PREVIOUS_SECRETS`: what they were signed with before, and is still good.
+    pub previous: Vec<SecretString>,
     /// `JWT_ACCESS_TOKEN_EXPIRES_IN`.
     pub access_life: Duration,
     /// `JWT_REFRESH_TOKEN_EXPIRES_IN`.
@@ -114,10 +119,8 @@ pub struct Tokens {
 pub struct Passwords {
     /// `BCRYPT_ROUNDS`.
     pub bcrypt_cost: u32,
-    /// `ACCOUNT_LOCKOUT_ATTEMPTS`: wrong passwords that lock an account.
-    pub lockout_attempts: u32,
-    /// `ACCOUNT_LOCKOUT_DURATION`.
-    pub lockout_for: Duration,
+    /// `ACCOUNT_LOCKOUT_ATTEMPTS` and `ACCOUNT_LOCKOUT_DURATION`.
+    pub lockout: LockoutRules,
 }
 
 /// The HTTP side.
@@ -196,7 +199,7 @@ impl Config {
             port: read.number("PORT", 8000, 0..=65_535),
             cluster_name: read.optional_text("CLUSTER_NAME"),
             secret_key: read.optional_secret("SECRET_KEY", 32),
-            google_client_id: read.optional_text("GOOGLE_CLIENT_ID"),
+            google: google::read(read),
             database: Database {
                 url: read.secret_url("DATABASE_URL", &["postgres://", "postgresql://"]),
                 max_connections: read.number(
@@ -207,14 +210,17 @@ impl Config {
             },
             tokens: Tokens {
                 secret: read.secret("JWT_SECRET", 32),
+                previous: read.secrets("JWT_PREVIOUS_SECRETS", 32),
                 access_life: read.duration("JWT_ACCESS_TOKEN_EXPIRES_IN", "1h", units::SECONDS),
                 refresh_life: read.duration("JWT_REFRESH_TOKEN_EXPIRES_IN", "7d", units::SECONDS),
                 refresh_grace: read.duration("JWT_REFRESH_GRACE", "0s", units::SECONDS),
             },
             passwords: Passwords {
                 bcrypt_cost: read.number("BCRYPT_ROUNDS", 12, 4..=16),
-                lockout_attempts: read.number("ACCOUNT_LOCKOUT_ATTEMPTS", 5, 1..=1_000),
-                lockout_for: read.duration("ACCOUNT_LOCKOUT_DURATION", "900000", units::MILLISECONDS),
+                lockout: LockoutRules {
+                    attempts: read.number("ACCOUNT_LOCKOUT_ATTEMPTS", 5, 1..=1_000),
+                    lock_for: read.duration("ACCOUNT_LOCKOUT_DURATION", "900000", units::MILLISECONDS),
+                },
             },
             web: Web {
                 allowed_origins: read.list("ALLOWED_ORIGINS", "http://localhost:3000"),
@@ -274,7 +280,7 @@ mod tests {
         assert_eq!(config.port, 8000);
         assert_eq!(config.tokens.access_life, Duration::from_secs(3600));
         assert_eq!(config.tokens.refresh_life, Duration::from_secs(7 * 86_400));
-        assert_eq!(config.passwords.lockout_for, Duration::from_secs(900));
+        assert_eq!(config.passwords.lockout.lock_for, Duration::from_secs(900));
         assert_eq!(config.limits.plans.starter.environments, 3);
         assert_eq!(config.web.allowed_origins, ["http://localhost:3000"]);
         assert!(config.limits.rate_limits && config.web.api_docs && !config.log.json);
@@ -290,6 +296,9 @@ mod tests {
             ("JWT_ACCESS_TOKEN_EXPIRES_IN".into(), "soon".into()),
             ("SMTP_URL".into(), "hunter2".into()),
             ("LOG_LEVEL".into(), "loud=quite".into()),
+            ("JWT_PREVIOUS_SECRETS".into(), "a-secret-of-more-than-32-characters!, hunter2".into()),
+            ("GOOGLE_JWKS_URL".into(), "http://keys.example.org".into()),
+            ("GOOGLE_ISSUERS".into(), ",".into()),
         ]))
         .unwrap_err();
         let text = problems.to_string();
@@ -301,6 +310,9 @@ mod tests {
             "JWT_ACCESS_TOKEN_EXPIRES_IN",
             "SMTP_URL",
             "LOG_LEVEL",
+            "JWT_PREVIOUS_SECRETS",
+            "GOOGLE_JWKS_URL",
+            "GOOGLE_ISSUERS",
         ] {
             assert!(text.contains(name), "{name} in {text}");
         }
@@ -323,6 +335,7 @@ mod tests {
         let config = Config::read(&source(&[
             ("SECRET_KEY", "hunter2hunter2hunter2hunter2hunter2"),
             ("SMTP_URL", "smtps://me:hunter2@mail"),
+            ("JWT_PREVIOUS_SECRETS", "hunter2hunter2hunter2hunter2hunter2"),
         ]))
         .unwrap();
         let text = format!("{config:?}");
@@ -341,7 +354,8 @@ mod tests {
     fn the_example_is_complete_and_true() {
         let example = include_str!("../../.env.example");
         let code = include_str!("mod.rs").split("#[cfg(test)]").next().unwrap();
-        let asked = code.split('"').chain(include_str!("plans.rs").split('"')).filter(|text| {
+        let code = [code, include_str!("google.rs"), include_str!("plans.rs")].concat();
+        let asked = code.split('"').filter(|text| {
             text.len() > 3
                 && text.contains(|c: char| c.is_ascii_uppercase())
                 && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')

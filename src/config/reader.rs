@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use super::problems::{Found, Problem, Problems};
 use super::source::Source;
 use super::units;
+use crate::client::ServerUrl;
 
 pub(super) struct Reader<'a> {
     source: &'a Source,
@@ -131,6 +132,19 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Words, parted by commas: at least one where there is a default.
+    pub(super) fn words(&mut self, name: &'static str, default: &str) -> Vec<String> {
+        let expected = || "one or more, parted by commas".into();
+        self.parsed(name, parts(default), expected, |text| {
+            Some(parts(text)).filter(|words| !words.is_empty())
+        })
+    }
+
+    /// An `https` URL; `http` for this machine's own addresses.
+    pub(super) fn secure_url(&mut self, name: &'static str, default: &str) -> String {
+        self.matching(name, default, "an https:// URL", is_secure_url)
+    }
+
     /// A mail address, as `a@b` or `Name <a@b>`.
     pub(super) fn address(&mut self, name: &'static str, default: &str) -> String {
         let expected = || "a mail address such as noreply@example.org".into();
@@ -164,6 +178,19 @@ impl<'a> Reader<'a> {
         Some(SecretString::from(text))
     }
 
+    /// Secrets, parted by commas.
+    pub(super) fn secrets(&mut self, name: &'static str, shortest: usize) -> Vec<SecretString> {
+        let secrets = self.source.get(name).map(parts).unwrap_or_default();
+        for secret in &secrets {
+            let length = secret.chars().count();
+            if length < shortest {
+                let expected = format!("at least {shortest} characters in each, parted by commas");
+                self.problem(name, Some(Found::Secret(length)), expected);
+            }
+        }
+        secrets.into_iter().map(SecretString::from).collect()
+    }
+
     pub(super) fn secret_url(&mut self, name: &'static str, schemes: &[&str]) -> SecretString {
         if self.source.get(name).is_none() {
             self.problem(name, None, format!("a URL that begins with {}", schemes.join(" or ")));
@@ -184,6 +211,17 @@ impl<'a> Reader<'a> {
         }
         Some(SecretString::from(text))
     }
+}
+
+/// Whether nobody in between can change what comes from there.
+fn is_secure_url(text: &str) -> bool {
+    let url = Some(text).filter(|text| is_http_url(text)).and_then(|text| text.parse::<ServerUrl>().ok());
+    url.is_some_and(|url| url.tls() || matches!(url.host(), "127.0.0.1" | "::1" | "localhost"))
+}
+
+/// What stands between commas, without blanks around it.
+fn parts(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
 fn is_http_url(text: &str) -> bool {

@@ -41,6 +41,7 @@ impl FromRequestParts<App> for Device {
         Ok(Self {
             user_agent: agent.map(|agent| agent.chars().take(256).collect()),
             ip: address(app, &parts.headers, &parts.extensions).map(|address| address.to_string()),
+            name: None,
         })
     }
 }

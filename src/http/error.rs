@@ -9,6 +9,7 @@ use devpocket_actors::persistence::environments::NAME_TAKEN;
 use devpocket_actors::persistence::{ReadError, WriteError};
 
 use crate::auth::AuthError;
+use crate::auth::google::GoogleError;
 use crate::auth::passwords::Busy;
 use crate::auth::sign_in::SignInError;
 use crate::dialect::views::{ErrorBody, FieldProblem, Timestamp};
@@ -261,9 +262,26 @@ impl From<SignInError> for ApiError {
             SignInError::Database(error) => error.into(),
             SignInError::Unverified | SignInError::NotFresh => Self::forbidden(error.to_string()),
             SignInError::WrongCurrent | SignInError::WrongPassword => Self::bad_request(error.to_string()),
-            SignInError::Incorrect | SignInError::Locked | SignInError::BadRefresh => {
-                Self::unauthorized(error.to_string())
+            SignInError::Incorrect
+            | SignInError::Locked
+            | SignInError::Suspended
+            | SignInError::BadRefresh => Self::unauthorized(error.to_string()),
+        }
+    }
+}
+
+impl From<GoogleError> for ApiError {
+    fn from(error: GoogleError) -> Self {
+        let message = error.to_string();
+        match error {
+            GoogleError::NotSetUp => Self::new(StatusCode::SERVICE_UNAVAILABLE, message),
+            GoogleError::BadToken => Self::unauthorized(message),
+            GoogleError::Unreachable { retry_after } => {
+                Self { message, retry_after: Some(retry_after), ..Self::unavailable() }
             }
+            GoogleError::Unverified => Self::forbidden(message),
+            GoogleError::Taken => Self::conflict(message),
+            GoogleError::SignIn(error) => error.into(),
         }
     }
 }

@@ -129,6 +129,15 @@ pub fn name(text: &str) -> Checked {
     check(text.bytes().all(is_name_byte), "may hold letters, digits, - and _ only")
 }
 
+/// What somebody calls a device.
+///
+/// # Errors
+/// When it is empty, longer than 64 characters or no plain text.
+pub fn device_name(text: &str) -> Checked {
+    check((1..=64).contains(&length(text.trim())), "must have 1 to 64 characters")?;
+    check(!text.chars().any(char::is_control), "must be plain text")
+}
+
 /// A description.
 ///
 /// # Errors

@@ -26,9 +26,7 @@ use super::sockets::Socket;
 use super::upgrade::WebSocket;
 use crate::app::App;
 use crate::auth::{Principal, is_still_valid};
-
-/// How often a connection's right to be there is looked at.
-const CHECK_EVERY: Duration = Duration::from_secs(15);
+use crate::events::CHECK_EVERY;
 
 /// How long a client may take to answer a close.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);

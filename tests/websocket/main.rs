@@ -23,4 +23,5 @@ mod json_dialect;
 mod removal;
 mod resume;
 mod settings;
+mod sign_ins;
 mod size;

@@ -8,6 +8,7 @@ use super::Page;
 use super::engine::late_sql::write_audit;
 use super::engine::{AuditEntry, Write};
 use super::error::{ReadError, WriteError};
+use super::lockout::forgive;
 use super::tokens::revoke_user;
 use super::users::User;
 use super::words::{Plan, Role};
@@ -245,14 +246,7 @@ async fn change(tx: &mut PgConnection, user_id: &str, act: &Act) -> Result<User,
         Act::Suspend { .. } => {
             revoke_user(tx, user_id, None).await?;
         }
-        Act::Unlock => {
-            sqlx::query(
-                "UPDATE sign_in_addresses SET failures = 0, locks = 0, locked_until = NULL WHERE account = $1",
-            )
-            .bind(user_id)
-            .execute(tx)
-            .await?;
-        }
+        Act::Unlock => forgive(tx, user_id).await?,
         Act::Role(_) | Act::Plan(_) | Act::Activate => {}
     }
     Ok(user)

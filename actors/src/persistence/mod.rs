@@ -7,7 +7,7 @@
 //! away. It knows nothing of actors: the persistence actor owns an [`EngineGuard`] and passes
 //! on [`Command`]s, and when it is restarted the queues are still there.
 //!
-//! A file per family of tables: [`users`], [`administration`], [`tokens`], [`verification`], [`templates`], [`clusters`],
+//! A file per family of tables: [`users`], [`administration`], [`lockout`], [`google`], [`tokens`], [`verification`], [`templates`], [`clusters`],
 //! [`environments`], [`terminals`], [`records`]. [`embedded`] runs a private Postgres for
 //! `devpocket dev` and for tests.
 
@@ -18,7 +18,9 @@ pub mod embedded;
 pub mod engine;
 pub mod environments;
 mod error;
+pub mod google;
 mod ids;
+pub mod lockout;
 pub mod records;
 mod secrets;
 pub mod templates;

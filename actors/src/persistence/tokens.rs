@@ -12,6 +12,8 @@ use sqlx::{FromRow, PgConnection, PgPool, PgTransaction};
 use super::engine::Write;
 use super::error::{ReadError, WriteError};
 use super::ids::new_id;
+use super::lockout::{self, PassSignIn, Place, network};
+use super::records::SWEEP_ROWS;
 use super::secrets::TokenHash;
 
 /// One sign-in on one device.
@@ -69,7 +71,7 @@ pub async fn session_began(pool: &PgPool, session_id: &str) -> Result<Option<Dat
 }
 
 /// Begins a sign-in: its session, its first refresh token, the time of the login, and the
-/// end of the count of wrong passwords.
+/// end of the count of wrong passwords from its address.
 #[derive(Debug, Clone)]
 pub struct StartUserSession {
     /// New id of the session.
@@ -93,9 +95,7 @@ impl Write for StartUserSession {
 
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<(), WriteError> {
         let known = sqlx::query(
-            "UPDATE users SET last_login_at = now(), last_seen_at = now(),
-                              failed_login_attempts = 0, account_locked_until = NULL
-             WHERE id = $1 AND is_active",
+            "UPDATE users SET last_login_at = now(), last_seen_at = now() WHERE id = $1 AND is_active",
         )
         .bind(&self.user_id)
         .execute(&mut **tx)
@@ -103,6 +103,8 @@ impl Write for StartUserSession {
         if known.rows_affected() == 0 {
             return Err(WriteError::NotFound { what: "user" });
         }
+        let place = Place { account: self.user_id.clone(), address: network(self.ip.as_deref()) };
+        PassSignIn { place }.apply(tx).await?;
         sqlx::query(
             "INSERT INTO user_sessions (id, user_id, device, user_agent, ip) VALUES ($1, $2, $3, $4, $5)",
         )
@@ -302,7 +304,9 @@ impl Write for RevokeUserSession {
     }
 }
 
-/// Removes tokens and proofs that ended more than `keep` ago. Returns how many.
+/// Removes tokens and proofs that ended more than `keep` ago, sign-ins of which no token is left,
+/// and what counts no more of wrong passwords. Returns how many rows went. At most [`SWEEP_ROWS`]
+/// of each go at once, so that the transaction stays short: call it again while it returns much.
 #[derive(Debug, Clone)]
 pub struct SweepTokens {
     /// How long to keep what has ended.
@@ -314,15 +318,25 @@ impl Write for SweepTokens {
 
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<u64, WriteError> {
         let before = Utc::now() - TimeDelta::from_std(self.keep).unwrap_or(TimeDelta::days(30));
-        let tokens = sqlx::query("DELETE FROM refresh_tokens WHERE expires_at < $1")
-            .bind(before)
-            .execute(&mut **tx)
-            .await?;
-        let proofs = sqlx::query("DELETE FROM email_verification_tokens WHERE expires_at < $1")
-            .bind(before)
-            .execute(&mut **tx)
-            .await?;
-        Ok(tokens.rows_affected() + proofs.rows_affected())
+        let mut gone = lockout::sweep(tx).await?;
+        for statement in [
+            "DELETE FROM refresh_tokens WHERE id IN
+                 (SELECT id FROM refresh_tokens WHERE expires_at < $1 LIMIT $2)",
+            "DELETE FROM user_sessions WHERE id IN
+                 (SELECT s.id FROM user_sessions s
+                  WHERE s.last_seen_at < $1 AND s.created_at < $1
+                    AND NOT EXISTS (SELECT FROM refresh_tokens r WHERE r.session_id = s.id) LIMIT $2)",
+            "DELETE FROM email_verification_tokens WHERE id IN
+                 (SELECT id FROM email_verification_tokens WHERE expires_at < $1 LIMIT $2)",
+        ] {
+            gone += sqlx::query(statement)
+                .bind(before)
+                .bind(SWEEP_ROWS)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected();
+        }
+        Ok(gone)
     }
 }
 

@@ -1,13 +1,12 @@
 //! Accounts.
 
-use std::time::Duration;
-
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgPool, PgTransaction};
 
 use super::administration::check_not_last;
 use super::engine::{Write, next_sequence};
 use super::error::{ReadError, WriteError};
+use super::lockout::forgive;
 use super::secrets::Hidden;
 use super::tokens::revoke_user;
 use super::words::{Plan, Role};
@@ -37,7 +36,8 @@ pub struct User {
 }
 
 impl User {
-    /// Whether sign-in is refused at `now` because of too many wrong passwords.
+    /// Whether somebody has locked the account by hand, so that nothing is let in at `now`.
+    /// Wrong passwords don't do that: [`super::lockout`].
     #[must_use]
     pub fn is_locked(&self, now: DateTime<Utc>) -> bool {
         self.account_locked_until.is_some_and(|until| until > now)
@@ -64,15 +64,46 @@ pub async fn by_username_or_email(pool: &PgPool, login: &str) -> Result<Option<U
         .await?)
 }
 
-/// The account linked with that Google account.
+/// How somebody stands who shows a token.
+#[derive(Debug, Clone, FromRow)]
+pub struct Standing {
+    /// Their user name.
+    pub username: String,
+    /// What they pay for.
+    #[sqlx(rename = "subscription_plan")]
+    pub plan: Plan,
+    /// What they may administer.
+    pub role: Role,
+    /// Whether their address is verified.
+    pub is_verified: bool,
+    /// Whether the account may be used, and the sign-in has not been ended.
+    pub is_admitted: bool,
+    /// Whether somebody has locked the account by hand.
+    pub is_locked: bool,
+}
+
+/// How the person with that id stands, who came by that sign-in, if it is known. `None`: there is
+/// no such account.
 ///
 /// # Errors
 /// `Unavailable` while the database is away.
-pub async fn by_google_id(pool: &PgPool, google_id: &str) -> Result<Option<User>, ReadError> {
-    Ok(sqlx::query_as("SELECT * FROM users WHERE google_id = $1")
-        .bind(google_id)
-        .fetch_optional(pool)
-        .await?)
+pub async fn standing(
+    pool: &PgPool,
+    id: &str,
+    session_id: Option<&str>,
+) -> Result<Option<Standing>, ReadError> {
+    Ok(sqlx::query_as(
+        "SELECT u.username, u.subscription_plan, u.role, u.is_verified,
+                COALESCE(u.account_locked_until > now(), false) AS is_locked,
+                u.is_active AND ($2::text IS NULL OR EXISTS (
+                    SELECT FROM user_sessions s
+                    WHERE s.id = $2 AND s.user_id = u.id AND s.revoked_at IS NULL)) AS is_admitted
+         FROM users u WHERE u.id = $1",
+    )
+    .bind(id)
+    .bind(session_id)
+    .fetch_optional(pool)
+    .await?)
 }
 
 /// Makes an account. `Conflict` names `users_email_key`, `users_username_key` or
@@ -159,76 +190,6 @@ impl Write for UpdateUser {
     }
 }
 
-/// Counts a wrong password and locks the account when there were too many.
-///
-/// Counting is done in the database, so that guesses sent in parallel are all counted.
-#[derive(Debug, Clone)]
-pub struct RecordFailedLogin {
-    /// Whose.
-    pub user_id: String,
-    /// Wrong passwords that lock.
-    pub max_attempts: i32,
-    /// For how long.
-    pub lock_for: Duration,
-}
-
-/// What a wrong password led to.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct FailedLogin {
-    /// Wrong passwords since the last right one, or since the last lock ended.
-    #[sqlx(rename = "failed_login_attempts")]
-    pub attempts: i32,
-    /// Locked until then.
-    #[sqlx(rename = "account_locked_until")]
-    pub locked_until: Option<DateTime<Utc>>,
-}
-
-impl Write for RecordFailedLogin {
-    type Output = FailedLogin;
-
-    async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<FailedLogin, WriteError> {
-        let lock_for = TimeDelta::from_std(self.lock_for).unwrap_or(TimeDelta::MAX);
-        // A lock that has ended gives all attempts back; else one miss would lock again.
-        sqlx::query_as(
-            "UPDATE users u
-             SET failed_login_attempts = n.attempts,
-                 account_locked_until = CASE WHEN n.attempts >= $2 THEN $3
-                                             WHEN u.account_locked_until > now() THEN u.account_locked_until
-                                        END
-             FROM (SELECT id, CASE WHEN account_locked_until <= now() THEN 1
-                                   ELSE failed_login_attempts + 1 END AS attempts
-                   FROM users WHERE id = $1 FOR NO KEY UPDATE) n
-             WHERE u.id = n.id
-             RETURNING u.failed_login_attempts, u.account_locked_until",
-        )
-        .bind(self.user_id)
-        .bind(self.max_attempts)
-        .bind(Utc::now() + lock_for)
-        .fetch_optional(&mut **tx)
-        .await?
-        .ok_or(WriteError::NotFound { what: "user" })
-    }
-}
-
-/// Opens a locked account and forgets the wrong passwords.
-#[derive(Debug, Clone)]
-pub struct UnlockUser {
-    /// Whose.
-    pub user_id: String,
-}
-
-impl Write for UnlockUser {
-    type Output = ();
-
-    async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<(), WriteError> {
-        sqlx::query("UPDATE users SET failed_login_attempts = 0, account_locked_until = NULL WHERE id = $1")
-            .bind(self.user_id)
-            .execute(&mut **tx)
-            .await?;
-        Ok(())
-    }
-}
-
 /// The address belongs to the account.
 #[derive(Debug, Clone)]
 pub struct MarkVerified {
@@ -252,8 +213,8 @@ impl Write for MarkVerified {
     }
 }
 
-/// Sets a new password, opens the account if it was locked, and ends every sign-in but the
-/// one named: who knew the old password is out.
+/// Sets a new password, forgets wrong ones, and ends every sign-in but the one named: who knew the
+/// old password is out.
 #[derive(Debug, Clone)]
 pub struct ChangePassword {
     /// Whose.
@@ -269,9 +230,7 @@ impl Write for ChangePassword {
 
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<(), WriteError> {
         let changed = sqlx::query(
-            "UPDATE users SET password = $2, failed_login_attempts = 0, account_locked_until = NULL,
-                              updated_at = now()
-             WHERE id = $1",
+            "UPDATE users SET password = $2, failed_login_attempts = 0, updated_at = now() WHERE id = $1",
         )
         .bind(&self.user_id)
         .bind(self.password)
@@ -280,6 +239,7 @@ impl Write for ChangePassword {
         if changed.rows_affected() == 0 {
             return Err(WriteError::NotFound { what: "user" });
         }
+        forgive(tx, &self.user_id).await?;
         revoke_user(tx, &self.user_id, self.keep_session.as_deref()).await?;
         Ok(())
     }

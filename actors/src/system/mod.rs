@@ -18,6 +18,7 @@ use crate::supervision::{ActorPath, Addr, Kind, Registry, TaskGuard, spawn_root,
 use crate::user::{Admission, Events, Listener, Presence, UserArgs, UsersMessage};
 
 mod environments;
+mod housekeeping;
 
 pub use environments::Opened;
 
@@ -84,6 +85,7 @@ struct Inner {
     mailer: Addr<MailerMessage>,
     ended: Ended,
     _watchdog: TaskGuard,
+    _housekeeping: TaskGuard,
     _resume: parking_lot::Mutex<Option<TaskGuard>>,
 }
 
@@ -135,6 +137,7 @@ impl System {
                 mailer: registry.find(&ActorPath::single(Kind::Mailer)).ok_or_else(missing)?,
                 root,
                 _watchdog: watchdog::watch(Arc::clone(&registry)),
+                _housekeeping: housekeeping::start(persistence.clone()),
                 _resume: parking_lot::Mutex::new(None),
                 registry,
                 persistence,

@@ -1,13 +1,14 @@
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
+use devpocket_actors::persistence::lockout::{
+    ADDRESSES, LockoutRules, MissSignIn, PassSignIn, Place, is_locked,
+};
 use devpocket_actors::persistence::tokens::{
-    RevokeAllRefresh, RevokeUserSession, RotateRefresh, Rotation, StartUserSession, is_session_revoked,
-    live_sessions,
+    RevokeAllRefresh, RevokeUserSession, RotateRefresh, Rotation, StartUserSession, SweepTokens,
+    is_session_revoked, live_sessions,
 };
-use devpocket_actors::persistence::users::{
-    ChangePassword, DeleteUser, RecordFailedLogin, by_id, by_username_or_email,
-};
+use devpocket_actors::persistence::users::{ChangePassword, DeleteUser, by_id, by_username_or_email};
 use devpocket_actors::persistence::verification::{
     CreateVerification, MAX_CODE_ATTEMPTS, Proof, UseVerification, Verification,
 };
@@ -134,22 +135,61 @@ async fn a_new_password_ends_all_sign_ins_but_the_one_that_set_it() {
     assert_eq!(world.rotate("y", "z", STRICT).await, Rotation::Invalid);
 }
 
+fn place(world: &World, address: &str) -> Place {
+    Place { account: world.user.id.clone(), address: address.to_owned() }
+}
+
+fn miss(place: Place, attempts: i32) -> MissSignIn {
+    MissSignIn { place, rules: LockoutRules { attempts, lock_for: GRACE } }
+}
+
 #[tokio::test]
-async fn parallel_wrong_passwords_are_all_counted_and_an_ended_lock_gives_a_fresh_start() {
+async fn parallel_wrong_passwords_are_all_counted_where_they_come_from() {
     let world = World::new().await;
-    let miss = |lock_for| RecordFailedLogin { user_id: world.user.id.clone(), max_attempts: 5, lock_for };
+    let pool = world.persistence.pool();
+    let (here, there) = (place(&world, "192.0.2.1"), place(&world, "192.0.2.2"));
     let mut misses = JoinSet::new();
-    for _ in 0..4 {
-        let (write, persistence) = (miss(GRACE), world.persistence.clone());
+    for _ in 0..5 {
+        let (write, persistence) = (miss(here.clone(), 5), world.persistence.clone());
         misses.spawn(async move { persistence.write(write).await.unwrap() });
     }
-    assert!(misses.join_all().await.iter().all(|miss| miss.locked_until.is_none()));
-    // The lock ends at once.
-    let fifth = world.persistence.write(miss(Duration::ZERO)).await.unwrap();
-    assert_eq!(fifth.attempts, 5);
-    assert!(fifth.locked_until.is_some());
-    let sixth = world.persistence.write(miss(GRACE)).await.unwrap();
-    assert_eq!((sixth.attempts, sixth.locked_until), (1, None));
+    let locked = misses.join_all().await.into_iter().filter(|locked| *locked).count();
+    assert_eq!(locked, 1);
+    assert!(is_locked(pool, &here).await.unwrap() && !is_locked(pool, &there).await.unwrap());
+    // A right one elsewhere changes nothing here; a new password does.
+    world.persistence.write(PassSignIn { place: there.clone() }).await.unwrap();
+    assert!(is_locked(pool, &here).await.unwrap());
+    let password = Hidden::new("new".into());
+    let change = ChangePassword { user_id: world.user.id.clone(), password, keep_session: None };
+    world.persistence.write(change).await.unwrap();
+    assert!(!is_locked(pool, &here).await.unwrap());
+}
+
+#[tokio::test]
+async fn wrong_passwords_from_everywhere_leave_few_rows_and_the_known_address() {
+    let world = World::new().await;
+    let pool = world.persistence.pool();
+    let known = place(&world, "192.0.2.1");
+    world.persistence.write(PassSignIn { place: known.clone() }).await.unwrap();
+    for n in 0..100 {
+        world.persistence.write(miss(place(&world, &format!("198.51.100.{n}")), 5)).await.unwrap();
+    }
+    assert!(is_locked(pool, &place(&world, "203.0.113.1")).await.unwrap());
+    assert!(!is_locked(pool, &known).await.unwrap());
+    let count = "SELECT count(*) FROM sign_in_addresses";
+    let rows: i64 = sqlx::query_scalar(count).fetch_one(pool).await.unwrap();
+    // The row of all, the known one, and the newest of the others.
+    assert_eq!(rows, 2 + ADDRESSES);
+    // What is old goes, and what is not stays.
+    let sweep = SweepTokens { keep: GRACE };
+    assert_eq!(world.persistence.write(sweep.clone()).await.unwrap(), 0);
+    sqlx::query("UPDATE sign_in_addresses SET tried_at = now() - interval '2 days'")
+        .execute(pool)
+        .await
+        .unwrap();
+    // The row of all is locked for an hour yet, which began now.
+    assert_eq!(world.persistence.write(sweep).await.unwrap(), ADDRESSES.unsigned_abs());
+    assert!(!is_locked(pool, &known).await.unwrap());
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod account;
 mod environment;
 mod service;
 mod session;
+mod sign_in;
 mod template;
 mod user;
 mod words;
@@ -20,6 +21,7 @@ pub use self::environment::{
 };
 pub use self::service::{ErrorBody, Features, FieldProblem, Health, Info, Live, PlanLimits, Ready, Root};
 pub use self::session::{Session, SessionList, Ticket};
+pub use self::sign_in::{SignIn, SignInList};
 pub use self::template::{
     Categories, CategoryCount, Template, TemplateCompatibility, TemplateDetail, TemplateList, TemplateShelf,
     TemplateStats, TemplateSummary, TemplatesLoaded,

@@ -46,6 +46,11 @@ pub(super) fn new_password(fields: &mut Fields, name: &'static str) -> String {
     fields.required(name, rule)
 }
 
+/// What the device calls itself, in the list of sign-ins.
+pub(super) fn device_name(fields: &mut Fields) -> Option<String> {
+    fields.optional("deviceName", validate::device_name).map(|name| name.trim().to_owned())
+}
+
 /// Who registers.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
@@ -60,6 +65,9 @@ pub(super) struct Register {
     /// Needed in camel; without one it is the user name.
     #[schema(min_length = 1, max_length = 100)]
     full_name: Option<String>,
+    /// What the device is called in the list of sign-ins.
+    #[schema(min_length = 1, max_length = 64)]
+    device_name: Option<String>,
 }
 
 impl Form for Register {
@@ -75,6 +83,7 @@ impl Form for Register {
             } else {
                 fields.optional("fullName", validate::full_name_or_none).filter(|name| !name.is_empty())
             },
+            device_name: device_name(fields),
         }
     }
 }
@@ -91,8 +100,9 @@ async fn register(
     Checked(form): Checked<Register>,
 ) -> ApiResult {
     app.limits().check(&app.limits().sign_ins, &key(&form.email, &device))?;
-    let Register { email, username, password, full_name } = form;
+    let Register { email, username, password, full_name, device_name } = form;
     let full_name = full_name.unwrap_or_else(|| username.clone());
+    let device = Device { name: device_name, ..device };
     let account = NewAccount { email, username, password, full_name };
     let (user, pair) = proofs::register(&app, account, device, spoken.known()).await?;
     Ok(Reply::created(Registered { user: (&user).into(), tokens: pair.into(), message: REGISTERED }))
@@ -106,6 +116,9 @@ pub(super) struct Login {
     username_or_email: String,
     #[schema(format = "password", min_length = 1)]
     password: String,
+    /// What the device is called in the list of sign-ins.
+    #[schema(min_length = 1, max_length = 64)]
+    device_name: Option<String>,
 }
 
 impl Form for Login {
@@ -119,13 +132,16 @@ impl Form for Login {
                 validate::any,
             ),
             password: fields.required("password", validate::any),
+            device_name: device_name(fields),
         }
     }
 }
 
 /// Signs in.
 ///
-/// In camel the address must have been verified.
+/// In camel the address must have been verified. Five wrong passwords from one address lock it for
+/// this account for 15 minutes, the next ones for twice as long (401 with `locked` in the text);
+/// other addresses and who is signed in already do not notice.
 #[utoipa::path(
     post, path = "/login", tag = "auth", request_body = Login,
     responses((status = 200, body = SignedIn), Signed, Unverified, TooMany),
@@ -137,6 +153,7 @@ async fn login(
     Checked(form): Checked<Login>,
 ) -> ApiResult {
     app.limits().check(&app.limits().sign_ins, &key(&form.username_or_email, &device))?;
+    let device = Device { name: form.device_name, ..device };
     let (user, pair) =
         sign_in::sign_in(&app, &form.username_or_email, &form.password, device, &spoken).await?;
     Ok(Reply::ok(SignedIn { tokens: pair.into(), user: (&user).into() }))
@@ -160,7 +177,9 @@ impl Form for Refresh {
 
 /// Changes a refresh token into a new pair.
 ///
-/// A refresh token is good once. One that is shown again later ends its sign-in.
+/// A refresh token is good once. One that is shown again later ends its sign-in: of several
+/// requests with the same token at once the first gets a pair, and the next ends the sign-in and
+/// with it that pair, unless the server is set to forgive it (`JWT_REFRESH_GRACE`).
 #[utoipa::path(
     post, path = "/refresh", tag = "auth", request_body = Refresh,
     responses((status = 200, body = Tokens), Signed),

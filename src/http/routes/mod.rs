@@ -8,10 +8,12 @@ mod auth;
 pub mod docs;
 mod environments;
 mod events;
+mod google;
 mod logs;
 mod query;
 mod service;
 mod sessions;
+mod sign_ins;
 mod template_changes;
 mod templates;
 mod tickets;
@@ -32,7 +34,10 @@ fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(service::routes())
         .merge(events::routes())
-        .nest("/auth", auth::routes().merge(account::auth_routes()))
+        .nest(
+            "/auth",
+            auth::routes().merge(account::auth_routes()).merge(google::routes()).merge(sign_ins::routes()),
+        )
         .nest("/users", account::routes())
         .nest("/templates", templates::routes().merge(template_changes::routes()))
         .nest("/environments", environments::routes().merge(logs::routes()).merge(sessions::routes()))

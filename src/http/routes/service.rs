@@ -100,7 +100,7 @@ async fn info(State(app): State<App>) -> Reply {
         environment: config.mode.as_str(),
         features: Features {
             authentication: true,
-            google_oauth: config.google_client_id.is_some(),
+            google_oauth: app.auth().takes_google(),
             websockets: true,
             rate_limiting: config.limits.rate_limits,
             metrics: true,

@@ -28,7 +28,7 @@ pub const JOB_LIMIT: Duration = Duration::from_secs(5);
 /// something although it "failed" (a counted wrong password, a revoked family of tokens)
 /// says so in its `Output`.
 ///
-/// Locks are taken in one order everywhere: users, their sign-ins, refresh tokens, templates,
+/// Locks are taken in one order everywhere: users, their addresses, their sign-ins, refresh tokens, templates,
 /// environments, terminal sessions; and by id within a table.
 pub trait Write: Send + 'static {
     /// What the caller gets.
