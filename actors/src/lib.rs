@@ -33,4 +33,6 @@ pub mod terminal;
 pub mod user;
 
 pub use cluster::{GivenCluster, LOCAL_CLUSTER};
-pub use system::{Ended, Opened, StartError, System, SystemSettings};
+pub use system::{
+    ClusterError, Ended, NewCluster, NewKubeconfig, Opened, StartError, System, SystemSettings,
+};

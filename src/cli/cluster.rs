@@ -9,10 +9,9 @@ use clap::Subcommand;
 use devpocket_actors::cluster::stored;
 use devpocket_actors::persistence::clusters::{self, Cluster, DeleteCluster, UpsertCluster};
 use devpocket_actors::persistence::{ClusterStatus, Hidden, RuntimeKind, new_id};
-use devpocket_actors::runtime::kubernetes::access;
-use devpocket_actors::runtime::kubernetes::connect::{self, Access, Client};
+use devpocket_actors::runtime::kubernetes::connect::{self, Client};
 use devpocket_actors::templates::rules;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 
 use super::admin::persistence;
 use super::{Configured, runtime};
@@ -27,7 +26,7 @@ pub enum ClusterCommand {
     /// Keep a cluster's kubeconfig in the database, sealed with SECRET_KEY
     ///
     /// Asks the cluster first whether all is there that environments need. Adding a cluster of the
-    /// same name replaces its kubeconfig. A running server takes it up at its next start.
+    /// same name replaces its kubeconfig. Running servers take it up within half a minute.
     Add {
         /// What to call it
         name: String,
@@ -56,7 +55,7 @@ pub enum ClusterCommand {
         #[command(flatten)]
         configured: Configured,
     },
-    /// Forget a cluster; refused while anything was ever made on it
+    /// Forget a cluster; refused while environments are on it
     Remove {
         /// Its name
         name: String,
@@ -93,17 +92,14 @@ async fn add(config: &Config, wanted: Wanted) -> anyhow::Result<ExitCode> {
         bail!("the name must be 1 to 50 letters, digits, `-` or `_`");
     }
     let vault = config.vault().context("SECRET_KEY is not set: it seals the kubeconfig in the database")?;
-    // One context is kept, so that a cluster never changes with the file's current one.
-    let text = connect::single_context(&wanted.text, wanted.context.as_deref())?;
-    let client = connect::client(&Access::Kubeconfig { text: text.clone(), context: None }).await?;
-    let mut missing = 0;
-    for finding in access::report(&client, &config.kubernetes.environments).await {
+    let examined =
+        stored::examine(&wanted.text, wanted.context.as_deref(), &config.kubernetes.environments).await?;
+    for finding in &examined.findings {
         if let Err(why) = &finding.result {
             println!("{:<5} {:<46} {why}", if finding.needed { "FAIL" } else { "note" }, finding.subject);
-            missing += usize::from(finding.needed);
         }
     }
-    if missing > 0 {
+    if !examined.missing().is_empty() {
         bail!("the cluster lacks what environments need; nothing was stored");
     }
     let (persistence, _workers) = persistence(config)?;
@@ -124,15 +120,15 @@ async fn add(config: &Config, wanted: Wanted) -> anyhow::Result<ExitCode> {
         node_count: 1,
         max_environments: wanted.max_environments,
     };
-    let row = stored::seal(&vault, row, text.expose_secret())?;
+    let row = stored::seal(&vault, row, &examined.text)?;
     let Cluster { name, .. } = persistence.write(row).await?;
-    println!("{name} is stored; servers use it from their next start on");
+    println!("{name} is stored; running servers use it within half a minute");
     Ok(ExitCode::SUCCESS)
 }
 
 async fn list(config: &Config) -> anyhow::Result<ExitCode> {
     let (persistence, _workers) = persistence(config)?;
-    for row in clusters::list(persistence.pool()).await? {
+    for row in clusters::list(persistence.pool(), None).await? {
         let cluster = &row.cluster;
         println!(
             "{:<20} {:<10} {:<11} {:>5} environments  {}{}",
@@ -179,7 +175,7 @@ pub(super) async fn client_of(config: &Config, name: &str) -> anyhow::Result<Cli
     let (persistence, _workers) = persistence(config)?;
     let Some(known) = clusters::by_id_or_name(persistence.pool(), name).await? else {
         let names: Vec<_> =
-            clusters::list(persistence.pool()).await?.into_iter().map(|row| row.cluster.name).collect();
+            clusters::list(persistence.pool(), None).await?.into_iter().map(|row| row.cluster.name).collect();
         bail!("there is no cluster {name}; there are: {}", names.join(", "));
     };
     if known.cluster.runtime != RuntimeKind::Kubernetes {

@@ -40,6 +40,11 @@ differences! {
     replaces_variables: bool = false, true;
     /// Whether templates on trial are listed with the active ones.
     lists_beta: bool = false, true;
+    /// Whether people who are no administrators see the clusters that they may use. The app shows
+    /// them.
+    shows_clusters_to_all: bool = false, true;
+    /// The status for removing a cluster that has environments.
+    cluster_in_use: StatusCode = StatusCode::CONFLICT, StatusCode::BAD_REQUEST;
 }
 
 impl Rules {

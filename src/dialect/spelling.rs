@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 /// Members that hold a word of an enumeration.
-const WORDS: &[&str] = &["status", "phase", "category", "subscriptionPlan", "userPlan", "role", "level"];
+const WORDS: &[&str] =
+    &["status", "phase", "runtime", "category", "subscriptionPlan", "userPlan", "role", "level"];
 
 /// Members that hold a map of somebody's own: its keys are never respelled.
 const MAPS: &[&str] = &["environmentVariables", "environmentsByStatus", "details"];

@@ -4,6 +4,7 @@
 use axum::http::StatusCode;
 use axum::http::header::{HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
+use devpocket_actors::ClusterError;
 use devpocket_actors::environment::EnvironmentError;
 use devpocket_actors::persistence::environments::NAME_TAKEN;
 use devpocket_actors::persistence::{ReadError, WriteError};
@@ -306,6 +307,24 @@ impl From<EnvironmentError> for ApiError {
             EnvironmentError::KeepsFailing => Self { message: error.to_string(), ..Self::unavailable() },
             EnvironmentError::Unavailable(why) => Self { message: why, ..Self::unavailable() },
             EnvironmentError::Internal => Self::internal(&"an environment's actor"),
+        }
+    }
+}
+
+impl From<ClusterError> for ApiError {
+    fn from(error: ClusterError) -> Self {
+        let message = error.to_string();
+        match error {
+            ClusterError::Kubeconfig(why) => {
+                let why = format!("can't be used: {why}");
+                Self::validation(vec![FieldError { field: "kubeconfig", why, code: "invalid" }])
+            }
+            ClusterError::Unusable(_) => Self::bad_request(message),
+            ClusterError::NoKey | ClusterError::Given => Self::conflict(message),
+            ClusterError::InUse => {
+                Self { status: Status::By(|rules| rules.cluster_in_use), ..Self::conflict(message) }
+            }
+            ClusterError::Write(error) => error.into(),
         }
     }
 }

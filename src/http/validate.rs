@@ -146,6 +146,16 @@ pub fn description(text: &str) -> Checked {
     check(length(text) <= 500, "must have at most 500 characters")
 }
 
+/// The name of a region or of who runs a cluster.
+///
+/// # Errors
+/// When it is none.
+pub fn place(text: &str) -> Checked {
+    let plain = |byte: u8| is_name_byte(byte) || matches!(byte, b'.' | b' ');
+    check((1..=50).contains(&text.trim().len()) && text.len() <= 50, "must have 1 to 50 characters")?;
+    check(text.bytes().all(plain), "may hold letters, digits, blanks, ., - and _ only")
+}
+
 /// An amount of CPU: `2`, `500m`.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod admin;
+mod clusters;
 mod dialects;
 mod docs;
 mod environments;

@@ -15,6 +15,7 @@ mod common;
 /// Where environments run.
 const SITE: common::site::Site = common::site::Site::Kubernetes;
 
+mod clusters;
 mod errors;
 mod faults;
 #[path = "../websocket/flood.rs"]

@@ -1,16 +1,16 @@
 //! The actors of clusters.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use chrono::{DateTime, Utc};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{Runtimes, orphans};
 use crate::persistence::Persistence;
-use crate::runtime::{CALL_LIMIT, Runtime};
+use crate::runtime::{CALL_LIMIT, Capacity, Runtime};
 use crate::supervision::{
-    ActorPath, Behavior, ChildExit, Context, Failure, Kind, RestartPolicy, Supervisor, TaskGuard,
+    ActorPath, Behavior, ChildExit, Context, Failure, Kind, Reply, RestartPolicy, Supervisor, TaskGuard,
 };
 
 /// How often a cluster's health is looked at.
@@ -38,40 +38,82 @@ pub(crate) struct ClustersArgs {
     pub(crate) persistence: Persistence,
 }
 
+/// What the actor above all clusters can be told.
+pub(crate) enum ClustersMessage {
+    /// There are others now: see to it that each has its actor. Answered when they are started.
+    Changed(Reply<()>),
+}
+
 /// The actor above all clusters.
 pub(crate) struct Clusters {
+    args: ClustersArgs,
     clusters: Supervisor<String, Cluster>,
 }
 
 impl Behavior for Clusters {
-    /// It has nothing to be told yet.
-    type Message = Infallible;
+    type Message = ClustersMessage;
     type Args = ClustersArgs;
 
     fn start(context: &Context<Self>, args: ClustersArgs) -> Result<Self, Failure> {
-        let mut clusters = Supervisor::new(POLICY);
-        for (id, runtime) in args.runtimes.all() {
-            let path = || ActorPath::of(Kind::Cluster, &id);
-            let persistence = args.persistence.clone();
-            clusters
-                .ensure(context, id.clone(), path, || ClusterArgs { id: id.clone(), runtime, persistence })
-                .map_err(|given_up| Failure::new(given_up.to_string()))?;
-        }
-        Ok(Self { clusters })
+        let mut clusters = Self { args, clusters: Supervisor::new(POLICY) };
+        clusters.look(context);
+        Ok(clusters)
     }
 
-    fn handle(&mut self, _context: &Context<Self>, message: Infallible) -> Result<(), Failure> {
-        match message {}
+    fn handle(&mut self, context: &Context<Self>, message: ClustersMessage) -> Result<(), Failure> {
+        let ClustersMessage::Changed(reply) = message;
+        self.look(context);
+        reply.send(());
+        Ok(())
     }
 
     fn child_exited(&mut self, context: &Context<Self>, exit: &ChildExit) {
         // What became of it is logged and shown.
         let _ = self.clusters.exited(context, exit);
+        // One that was told to end may be wanted again by now.
+        self.look(context);
     }
 
     fn restart_due(&mut self, context: &Context<Self>, child: &ActorPath) {
         self.clusters.restart(context, child);
     }
+}
+
+impl Clusters {
+    /// Starts the actors of clusters that have none, and ends those of clusters that are not used
+    /// any more.
+    fn look(&mut self, context: &Context<Self>) {
+        let used = self.args.runtimes.all();
+        for (id, cluster) in self.clusters.iter() {
+            if !used.iter().any(|(used, _)| used == id) {
+                // One that is being restarted is told again when it ends.
+                let _ = cluster.cast(ClusterMessage::End);
+            }
+        }
+        for (id, runtime) in used {
+            let path = || ActorPath::of(Kind::Cluster, &id);
+            let persistence = self.args.persistence.clone();
+            let args = || ClusterArgs { id: id.clone(), runtime, persistence };
+            if let Err(given_up) = self.clusters.ensure(context, id.clone(), path, args) {
+                tracing::error!(%given_up, "a cluster is not looked after");
+            }
+        }
+    }
+}
+
+/// How a cluster was when it was last looked at.
+#[derive(Debug, Clone)]
+pub struct ClusterHealth {
+    /// When that was.
+    pub checked_at: DateTime<Utc>,
+    /// How long its answer took.
+    pub took: Duration,
+    /// What is wrong with it.
+    pub result: Result<(), String>,
+    /// What it has and uses, where that is known.
+    pub capacity: Option<Capacity>,
+    /// What an operator has to look at besides, in a word or two.
+    pub found: Option<&'static str>,
 }
 
 /// What a cluster actor starts from.
@@ -82,13 +124,17 @@ pub(super) struct ClusterArgs {
     persistence: Persistence,
 }
 
-/// What a cluster actor hears from its own tasks.
-pub(super) enum ClusterMessage {
-    /// It was looked at; the text says what is wrong.
-    Checked(Result<(), String>),
-    /// It was searched; what an operator has to look at, in a word or two.
+/// What a cluster actor can be told.
+pub(crate) enum ClusterMessage {
+    /// How is it? Answered when it was looked at once, and not at all where that can't be.
+    Health(Reply<ClusterHealth>),
+    /// It is not used any more.
+    End,
+    /// From its own task: it was looked at.
+    Checked(Box<ClusterHealth>),
+    /// Likewise: it was searched; what an operator has to look at, in a word or two.
     Surveyed(Option<&'static str>),
-    /// Its watch can't go on.
+    /// Likewise: its watch can't go on.
     Lost(String),
 }
 
@@ -97,7 +143,9 @@ pub(super) enum ClusterMessage {
 /// The watch is the one task that environments depend on; when it ends, the actor fails, and
 /// the restart policy says when it is tried again. What was seen is kept by the runtime.
 pub(super) struct Cluster {
-    health: Option<Result<(), String>>,
+    health: Option<ClusterHealth>,
+    /// Who asked before it was looked at; bounded by the requests that wait.
+    waiting: Vec<Reply<ClusterHealth>>,
     /// What the last survey found that should not be so.
     found: Option<&'static str>,
     _tasks: [TaskGuard; 3],
@@ -116,11 +164,7 @@ impl Behavior for Cluster {
         let (me, runtime) = (context.me.clone(), Arc::clone(&args.runtime));
         let check = TaskGuard::spawn(async move {
             loop {
-                let health = match timeout(CALL_LIMIT, runtime.check()).await {
-                    Ok(result) => result.map_err(|error| error.to_string()),
-                    Err(_) => Err("it does not answer".into()),
-                };
-                let _ = me.cast(ClusterMessage::Checked(health));
+                let _ = me.cast(ClusterMessage::Checked(Box::new(look_at(runtime.as_ref()).await)));
                 sleep(CHECK_PERIOD).await;
             }
         });
@@ -140,7 +184,7 @@ impl Behavior for Cluster {
                 }
             }
         });
-        Ok(Self { health: None, found: None, _tasks: [follow, check, survey] })
+        Ok(Self { health: None, waiting: Vec::new(), found: None, _tasks: [follow, check, survey] })
     }
 
     fn handle(&mut self, context: &Context<Self>, message: ClusterMessage) -> Result<(), Failure> {
@@ -150,23 +194,55 @@ impl Behavior for Cluster {
                 self.found = found;
                 return Ok(());
             }
+            ClusterMessage::Health(reply) => {
+                match &self.health {
+                    Some(health) => reply.send(ClusterHealth { found: self.found, ..health.clone() }),
+                    None => {
+                        self.waiting.retain(|waiting| !waiting.is_abandoned());
+                        self.waiting.push(reply);
+                    }
+                }
+                return Ok(());
+            }
+            ClusterMessage::End => {
+                context.stop();
+                return Ok(());
+            }
             ClusterMessage::Lost(reason) => return Err(Failure::new(reason)),
         };
-        if self.health.as_ref() != Some(&health) {
-            match &health {
+        if self.health.as_ref().map(|before| &before.result) != Some(&health.result) {
+            match &health.result {
                 Ok(()) => tracing::info!(cluster = %context.me.path(), "cluster is healthy"),
                 Err(reason) => tracing::warn!(cluster = %context.me.path(), reason, "cluster is not healthy"),
             }
         }
-        self.health = Some(health);
+        for reply in self.waiting.drain(..) {
+            reply.send(ClusterHealth { found: self.found, ..*health.clone() });
+        }
+        self.health = Some(*health);
         Ok(())
     }
 
     fn state(&self) -> &'static str {
-        match &self.health {
+        match self.health.as_ref().map(|health| &health.result) {
             None => "checking",
             Some(Ok(())) => self.found.unwrap_or("healthy"),
             Some(Err(_)) => "unhealthy",
         }
     }
+}
+
+async fn look_at(runtime: &dyn Runtime) -> ClusterHealth {
+    let began = Instant::now();
+    let result = match timeout(CALL_LIMIT, runtime.check()).await {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(_) => Err("it does not answer".to_owned()),
+    };
+    let took = began.elapsed();
+    // Who may not ask for nodes may still have environments there.
+    let capacity = match &result {
+        Ok(()) => timeout(CALL_LIMIT, runtime.capacity()).await.ok().and_then(Result::ok),
+        Err(_) => None,
+    };
+    ClusterHealth { checked_at: Utc::now(), took, result, capacity, found: None }
 }

@@ -44,8 +44,8 @@ pub use self::ids::{ID_LENGTH, new_id};
 pub(crate) use self::secrets::hex;
 pub use self::secrets::{Hidden, TokenHash, Variables};
 pub use self::words::{
-    ClusterStatus, DesiredState, EnvironmentStatus, LogLevel, Plan, Role, RuntimeKind, SessionStatus,
-    TemplateCategory, TemplateStatus, UnknownWord, VerificationPurpose,
+    ClusterRole, ClusterStatus, DesiredState, EnvironmentStatus, LogLevel, Plan, Role, RuntimeKind,
+    SessionStatus, TemplateCategory, TemplateStatus, UnknownWord, VerificationPurpose,
 };
 
 /// Most rows any list gives at once, whatever was asked for.

@@ -139,6 +139,16 @@ words! {
 }
 
 words! {
+    /// What somebody may do with a cluster that is not for everybody.
+    ClusterRole {
+        /// Have environments there.
+        User = "USER",
+        /// Also see how it is and what all have there.
+        Admin = "ADMIN",
+    }
+}
+
+words! {
     /// Which runtime adapter serves a cluster.
     RuntimeKind {
         /// A Kubernetes API server.

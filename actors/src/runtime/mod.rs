@@ -165,6 +165,19 @@ pub struct Stats {
     pub network_tx: u64,
 }
 
+/// What a place for environments has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// Its machines.
+    pub nodes: u32,
+    /// Those that take environments at the moment.
+    pub ready_nodes: u32,
+    /// What all machines together have for environments and whatever else runs there.
+    pub total: Resources,
+    /// How much of that is used, by whomever; none: nobody tells.
+    pub used: Option<Resources>,
+}
+
 /// Why a runtime could not do as asked.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RuntimeError {
@@ -194,6 +207,12 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// The ids of the environments that there is anything of here, running or not.
     async fn inventory(&self) -> Result<Vec<String>, RuntimeError>;
+
+    /// What there is here, and how much of it is used.
+    ///
+    /// # Errors
+    /// When that can't be told.
+    async fn capacity(&self) -> Result<Capacity, RuntimeError>;
 
     /// Makes the environment run as `spec` says, if it does not yet; its volume is made once
     /// and kept. Returns when it is on its way: [`Runtime::watch`] tells how it goes on.

@@ -8,18 +8,20 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
 
 use crate::cluster::stored::StoredClusters;
-use crate::cluster::{ClustersArgs, GivenCluster, Runtimes};
+use crate::cluster::{ClustersArgs, ClustersMessage, GivenCluster, Runtimes};
 use crate::mailer::{Mail, MailSettings, MailerArgs, MailerMessage};
-use crate::persistence::environments::all_live;
+use crate::persistence::environments::{Environment, all_live};
 use crate::persistence::{Command, EngineHandle, EnvironmentStatus, Persistence, ReadError, WriteError};
 use crate::recorder::RecorderMessage;
 use crate::root::{Root, RootArgs, RootMessage};
 use crate::supervision::{ActorPath, Addr, Kind, Registry, TaskGuard, spawn_root, watchdog};
 use crate::user::{Admission, Events, Listener, Presence, UserArgs, UsersMessage};
 
+mod clusters;
 mod environments;
 mod housekeeping;
 
+pub use clusters::{ClusterError, NewCluster, NewKubeconfig};
 pub use environments::Opened;
 
 /// How many environments are looked at at once after a start.
@@ -82,11 +84,16 @@ struct Inner {
     events: Events,
     root: Addr<RootMessage>,
     users: Addr<UsersMessage>,
+    clusters: Addr<ClustersMessage>,
+    stored: StoredClusters,
+    /// Held while clusters are brought to what the database says.
+    syncing: tokio::sync::Mutex<()>,
     mailer: Addr<MailerMessage>,
     ended: Ended,
     _watchdog: TaskGuard,
     _housekeeping: TaskGuard,
-    _resume: parking_lot::Mutex<Option<TaskGuard>>,
+    /// Tasks that start actors of environments, or look at clusters.
+    resuming: parking_lot::Mutex<Vec<TaskGuard>>,
 }
 
 impl System {
@@ -116,9 +123,9 @@ impl System {
             let _workers = engine.start_workers();
             let persistence = Persistence::new(engine.clone());
             for given in settings.clusters {
-                runtimes.add(&given.id(&persistence).await?, given.runtime);
+                runtimes.give(&given.id(&persistence).await?, given.runtime);
             }
-            settings.stored.add_to(&runtimes, &persistence).await?;
+            settings.stored.sync(&runtimes, &persistence).await?;
         }
         let (root, handle) = spawn_root::<Root>(&registry, ActorPath::single(Kind::Root), args)
             .await
@@ -138,7 +145,10 @@ impl System {
                 root,
                 _watchdog: watchdog::watch(Arc::clone(&registry)),
                 _housekeeping: housekeeping::start(persistence.clone()),
-                _resume: parking_lot::Mutex::new(None),
+                resuming: parking_lot::Mutex::default(),
+                clusters: registry.find(&ActorPath::single(Kind::Clusters)).ok_or_else(missing)?,
+                stored: settings.stored,
+                syncing: tokio::sync::Mutex::new(()),
                 registry,
                 persistence,
                 engine,
@@ -151,7 +161,8 @@ impl System {
             }),
         };
         let resuming = system.clone();
-        *system.inner._resume.lock() = Some(TaskGuard::spawn(async move { resuming.resume().await }));
+        let resumed = TaskGuard::spawn(async move { resuming.resume(|_| true).await });
+        system.inner.resuming.lock().extend([resumed, system.keep_clusters()]);
         Ok(system)
     }
 
@@ -211,7 +222,7 @@ impl System {
     /// Writes what is queued, sends what waits, and ends the tree. Environments and their
     /// sessions go on.
     pub async fn shutdown(&self) {
-        self.inner._resume.lock().take();
+        self.inner.resuming.lock().clear();
         let recorder = ActorPath::single(Kind::Persistence);
         if let Some(recorder) = self.inner.registry.find::<RecorderMessage>(&recorder) {
             // What was handed over may still lie in its mailbox.
@@ -231,8 +242,8 @@ impl System {
     }
 
     /// Starts the actors of all environments that should not stay as they are shown, and of
-    /// those that run, so that what became of them is known.
-    async fn resume(&self) {
+    /// those that run, so that what became of them is known; as far as they are `meant`.
+    async fn resume(&self, meant: impl Fn(&Environment) -> bool) {
         let rows = loop {
             match all_live(self.inner.persistence.pool()).await {
                 Ok(rows) => break rows,
@@ -241,7 +252,7 @@ impl System {
             sleep(Duration::from_secs(1)).await;
         };
         let places = Arc::new(Semaphore::new(RESUMED_AT_ONCE));
-        let wanted = rows.into_iter().filter(|row| row.status != EnvironmentStatus::Stopped);
+        let wanted = rows.into_iter().filter(|row| row.status != EnvironmentStatus::Stopped && meant(row));
         let mut tasks = tokio::task::JoinSet::new();
         for row in wanted {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };

@@ -7,7 +7,7 @@ use devpocket_actors::cluster::orphans::{Survey, survey};
 use devpocket_actors::persistence::clusters;
 use devpocket_actors::persistence::environments::Environment;
 use devpocket_actors::runtime::{
-    BoxStream, EnvironmentKey, EnvironmentSpec, LogLine, LogQuery, LogStream, Observed, Runtime,
+    BoxStream, Capacity, EnvironmentKey, EnvironmentSpec, LogLine, LogQuery, LogStream, Observed, Runtime,
     RuntimeError, Stats,
 };
 use sqlx::PgPool;
@@ -40,6 +40,9 @@ impl Runtime for Listings {
         unimplemented!()
     }
     async fn ensure(&self, _: &EnvironmentSpec) -> Result<(), RuntimeError> {
+        unimplemented!()
+    }
+    async fn capacity(&self) -> Result<Capacity, RuntimeError> {
         unimplemented!()
     }
     async fn may_grow(&self, _: &EnvironmentSpec) -> Result<(), RuntimeError> {

@@ -53,6 +53,8 @@ impl World {
             description: None,
             template: "debian".to_owned(),
             cluster: None,
+            region: None,
+            preferred_cluster: None,
             cpu: None,
             memory: None,
             storage: None,

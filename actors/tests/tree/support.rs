@@ -94,6 +94,8 @@ impl Place {
             description: None,
             template: "ubuntu".to_owned(),
             cluster: None,
+            region: None,
+            preferred_cluster: None,
             cpu: None,
             memory: None,
             storage: None,

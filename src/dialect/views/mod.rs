@@ -2,6 +2,7 @@
 //! spelling.
 
 mod account;
+mod cluster;
 mod environment;
 mod service;
 mod session;
@@ -15,6 +16,10 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 pub use self::account::{Account, AccountList};
+pub use self::cluster::{
+    AddedCluster, Cluster, ClusterDetail, ClusterList, ClusterReport, ClusterUser, ClusterUsers,
+    FindingThere, Known as KnownHealth, Regions,
+};
 pub use self::environment::{
     ChangedEnvironment, CurrentUsage, Environment, EnvironmentDetail, EnvironmentList, LogEntry, Logs,
     Metrics, Recovering, UpdatedEnvironment, UsageLimits, UsageSample,
@@ -28,7 +33,8 @@ pub use self::template::{
 };
 pub use self::user::{Profile, RecentActivity, Registered, SignedIn, Stats, Tokens, User, UserWithCount};
 pub use self::words::{
-    CategoryWord, LevelWord, PlanWord, RoleWord, SessionStatusWord, StatusWord, TemplateStatusWord, Timestamp,
+    CategoryWord, ClusterRoleWord, ClusterStatusWord, LevelWord, PlanWord, RoleWord, SessionStatusWord,
+    StatusWord, TemplateStatusWord, Timestamp,
 };
 use super::View;
 

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use devpocket_actors::persistence::{
-    EnvironmentStatus, LogLevel, Plan, Role, SessionStatus, TemplateCategory, TemplateStatus,
+    ClusterRole, ClusterStatus, EnvironmentStatus, LogLevel, Plan, Role, SessionStatus, TemplateCategory,
+    TemplateStatus,
 };
 use serde::{Serialize, Serializer};
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
@@ -88,6 +89,10 @@ macro_rules! words {
 words! {
     /// How an environment is.
     StatusWord(EnvironmentStatus);
+    /// Whether a cluster takes environments.
+    ClusterStatusWord(ClusterStatus);
+    /// What somebody may do with a cluster that is not for everybody.
+    ClusterRoleWord(ClusterRole);
     /// How grave a line of a log is.
     LevelWord(LogLevel);
     /// What somebody pays for.

@@ -98,8 +98,10 @@ pub(super) struct Create {
     /// A template's id or name. Also taken as `template`.
     #[schema(min_length = 1, example = "nodejs")]
     template_id: String,
-    /// Where; without it the server chooses.
+    /// Where: a cluster's id or name. Without it the server chooses one with room.
     cluster_id: Option<String>,
+    /// Where it should be, if there is room; counts when no cluster is named.
+    region: Option<String>,
     /// Also taken as `resourceLimits`; more than the plan allows is refused. What is left out is as
     /// in the template, as far as the plan goes.
     #[schema(value_type = Option<Resources>)]
@@ -114,6 +116,7 @@ impl Form for Create {
             name: fields.required("name", validate::name),
             template_id: fields.required_as("templateId", &["templateId", "template"], validate::any),
             cluster_id: fields.optional("clusterId", validate::any),
+            region: fields.optional("region", validate::any),
             description: fields.optional("description", validate::description),
             resources: Resources::read(fields),
             environment_variables: variables(fields),
@@ -141,7 +144,9 @@ async fn create(
         name: form.name,
         description: form.description,
         template: form.template_id,
-        cluster: form.cluster_id.or_else(|| app.config().cluster_name.clone()),
+        cluster: form.cluster_id,
+        region: form.region,
+        preferred_cluster: app.config().cluster_name.clone(),
         cpu: form.resources.cpu,
         memory: form.resources.memory,
         storage: form.resources.storage,

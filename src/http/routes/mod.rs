@@ -5,6 +5,8 @@ mod acting;
 mod admin;
 mod answers;
 mod auth;
+mod cluster_changes;
+mod clusters;
 pub mod docs;
 mod environments;
 mod events;
@@ -40,6 +42,7 @@ fn api() -> OpenApiRouter<App> {
         )
         .nest("/users", account::routes())
         .nest("/templates", templates::routes().merge(template_changes::routes()))
+        .nest("/clusters", clusters::routes().merge(cluster_changes::routes()))
         .nest("/environments", environments::routes().merge(logs::routes()).merge(sessions::routes()))
         .nest("/ws", tickets::routes())
         .nest("/admin", admin::routes())

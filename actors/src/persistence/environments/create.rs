@@ -7,7 +7,7 @@ use super::Environment;
 use crate::persistence::engine::Write;
 use crate::persistence::error::WriteError;
 use crate::persistence::secrets::Variables;
-use crate::persistence::words::Plan;
+use crate::persistence::words::{ClusterStatus, Plan};
 use crate::plans::{Plans, Wish};
 
 /// `constraint` of the `Conflict` for a name that is taken.
@@ -16,8 +16,8 @@ pub const NAME_TAKEN: &str = "environments_user_id_name_live";
 /// Writes a new environment, status CREATING, wanted RUNNING.
 ///
 /// In this order: `NotFound("user")`, `LimitReached`, `BeyondPlan`, `Conflict(`[`NAME_TAKEN`]`)`,
-/// `NotFound("template")` (also for a deprecated one), `NotFound("cluster")` (also for one that
-/// takes nothing new), `Refused` when the cluster is full.
+/// `NotFound("template")` (also for a deprecated one), `NotFound("cluster")` (also for one that the
+/// owner may not use), `Refused` when the cluster is full or takes nothing new.
 #[derive(Debug, Clone)]
 pub struct CreateEnvironment {
     /// New id.
@@ -30,8 +30,13 @@ pub struct CreateEnvironment {
     pub description: Option<String>,
     /// Template, by id or name.
     pub template: String,
-    /// Cluster, by id or name; `None`: the default one, else any that takes something.
+    /// Cluster, by id or name; `None`: of those with room, one of the wished region, else the
+    /// preferred one, else the default, else the emptiest.
     pub cluster: Option<String>,
+    /// Where it should be, if there is room.
+    pub region: Option<String>,
+    /// The operator's preference, by id or name.
+    pub preferred_cluster: Option<String>,
     /// CPU; `None`: the template's, as far as the owner's plan goes.
     pub cpu: Option<String>,
     /// Memory; `None`: likewise.
@@ -129,26 +134,51 @@ impl Write for CreateEnvironment {
 }
 
 impl CreateEnvironment {
-    /// Named, or the default, or the emptiest. The number of places is a guide for operators,
-    /// not a promise, so it is not locked: two people may take the last place together.
+    /// The one place where it is decided on which cluster an environment is made. The number of
+    /// places is a guide for operators, not a promise, so it is not locked: two people may take the
+    /// last place together.
     async fn pick_cluster(&self, tx: &mut PgTransaction<'_>) -> Result<String, WriteError> {
-        let picked: Option<(String, bool)> = sqlx::query_as(
-            "SELECT c.id, c.places > 0 FROM (
-                 SELECT c.id, c.is_default, c.name,
-                        c.max_environments - (SELECT count(*) FROM environments e
-                                              WHERE e.cluster_id = c.id AND e.status <> 'TERMINATED') AS places
-                 FROM clusters c
-                 WHERE c.status = 'ACTIVE' AND ($1::text IS NULL OR c.id = $1 OR c.name = $1)) c
-             ORDER BY (c.id = $1) DESC NULLS LAST, c.places > 0 DESC, c.is_default DESC, c.places DESC, c.name
-             LIMIT 1",
+        // The lock keeps a cluster from being removed meanwhile.
+        let picked: Option<(String, ClusterStatus, bool)> = sqlx::query_as(
+            "WITH load AS (
+                 SELECT cluster_id, count(*) AS taken FROM environments
+                 WHERE status <> 'TERMINATED' GROUP BY cluster_id)
+             SELECT c.id, c.status, c.max_environments > COALESCE(l.taken, 0)
+             FROM clusters c
+             LEFT JOIN load l ON l.cluster_id = c.id
+             WHERE c.deleted_at IS NULL
+               AND CASE WHEN $1::text IS NULL THEN c.status = 'ACTIVE' ELSE c.id = $1 OR c.name = $1 END
+               AND (NOT c.restricted
+                    OR EXISTS (SELECT FROM user_clusters g WHERE g.cluster_id = c.id AND g.user_id = $2)
+                    OR EXISTS (SELECT FROM users u WHERE u.id = $2 AND u.role = 'ADMIN'))
+             ORDER BY (c.id = $1) DESC NULLS LAST,
+                      c.max_environments > COALESCE(l.taken, 0) DESC,
+                      (lower(c.region) = lower($3)) DESC NULLS LAST,
+                      (c.id = $4 OR c.name = $4) DESC NULLS LAST,
+                      c.is_default DESC,
+                      c.max_environments - COALESCE(l.taken, 0) DESC, c.name
+             LIMIT 1
+             FOR KEY SHARE OF c",
         )
         .bind(&self.cluster)
+        .bind(&self.user_id)
+        .bind(&self.region)
+        .bind(&self.preferred_cluster)
         .fetch_optional(&mut **tx)
         .await?;
-        match picked {
-            Some((id, true)) => Ok(id),
-            Some((_, false)) => Err(WriteError::Refused { why: "the cluster is full" }),
-            None => Err(WriteError::NotFound { what: "cluster" }),
-        }
+        let why = match (picked, self.cluster.is_some()) {
+            (Some((id, ClusterStatus::Active, true)), _) => return Ok(id),
+            (Some((_, ClusterStatus::Active, false)), true) => {
+                "this cluster is full: choose another one, or leave the choice to the server"
+            }
+            (Some(_), true) => {
+                "this cluster takes no new environments at the moment: choose another one, or leave the choice to \
+                 the server"
+            }
+            (None, true) => return Err(WriteError::NotFound { what: "cluster" }),
+            (Some(_), false) => "all clusters are full at the moment: try again later",
+            (None, false) => "no cluster takes new environments at the moment: try again later",
+        };
+        Err(WriteError::Refused { why })
     }
 }

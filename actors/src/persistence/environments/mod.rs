@@ -18,7 +18,6 @@ pub use self::changes::{
 pub use self::create::{CreateEnvironment, NAME_TAKEN};
 pub use self::reads::{
     Activity, EnvironmentFilter, Fate, activity, all_live, by_id, count_by_status, count_live, fates, list,
-    list_on_cluster,
 };
 pub use self::recovery::{MAX_RECOVERIES, RECOVERY_PAUSE, RecordRecovery, Recovery};
 use super::secrets::Variables;

@@ -125,24 +125,6 @@ pub async fn fates(pool: &PgPool, cluster_id: &str, present: &[String]) -> Resul
     .await?)
 }
 
-/// The newest environments on a cluster, for its page.
-///
-/// # Errors
-/// `Unavailable` while the database is away.
-pub async fn list_on_cluster(
-    pool: &PgPool,
-    cluster_id: &str,
-    limit: u32,
-) -> Result<Vec<Environment>, ReadError> {
-    Ok(sqlx::query_as(
-        "SELECT * FROM environments WHERE cluster_id = $1 ORDER BY created_at DESC, id LIMIT $2",
-    )
-    .bind(cluster_id)
-    .bind(Page { limit, offset: 0 }.limit())
-    .fetch_all(pool)
-    .await?)
-}
-
 /// How many environments a person has that are not terminated.
 ///
 /// # Errors

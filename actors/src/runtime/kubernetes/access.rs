@@ -74,7 +74,7 @@ const fn useful(group: &'static str, resource: &'static str, verbs: &'static [&'
 const NODE_FIGURES: &str = "nodes/proxy";
 const METRICS_GROUP: &str = "metrics.k8s.io";
 
-const PERMISSIONS: [Permission; 15] = [
+static PERMISSIONS: [Permission; 16] = [
     needed("", "namespaces", &["get", "create", "patch", "delete"]),
     needed("", "resourcequotas", &["create", "patch"]),
     needed("", "limitranges", &["create", "patch"]),
@@ -89,6 +89,8 @@ const PERMISSIONS: [Permission; 15] = [
     needed("", "pods/log", &["get"]),
     // They only explain why a pod does not start.
     useful("", "events", &["list", "watch"]),
+    // They tell administrators what the cluster has.
+    useful("", "nodes", &["list"]),
     useful("", NODE_FIGURES, &["get"]),
     useful(METRICS_GROUP, "pods", &["list"]),
 ];
@@ -123,8 +125,10 @@ pub async fn report(client: &Client, config: &KubernetesConfig) -> Vec<Finding> 
         Err(error) => return vec![finding("cluster", true, Err(error.to_string()))],
     };
     let mut findings = vec![finding("cluster", true, Ok(format!("Kubernetes {name}")))];
-    let asked = stream::iter(&PERMISSIONS).map(|permission| permitted(client, permission));
-    let permissions: Vec<Finding> = asked.buffered(AT_ONCE).collect().await;
+    // All are made before any is waited for: a closure that lives on meanwhile would tie the whole
+    // to this task's borrows.
+    let asked: Vec<_> = PERMISSIONS.iter().map(|permission| permitted(client.clone(), permission)).collect();
+    let permissions: Vec<Finding> = stream::iter(asked).buffered(AT_ONCE).collect().await;
     let allowed = |resource: &str| {
         let found =
             PERMISSIONS.iter().zip(&permissions).find(|(permission, _)| permission.resource == resource);
@@ -144,7 +148,7 @@ pub async fn report(client: &Client, config: &KubernetesConfig) -> Vec<Finding> 
     findings
 }
 
-async fn permitted(client: &Client, permission: &Permission) -> Finding {
+async fn permitted(client: Client, permission: &'static Permission) -> Finding {
     let (resource, subresource) = match permission.resource.split_once('/') {
         Some((resource, subresource)) => (resource, Some(subresource)),
         None => (permission.resource, None),

@@ -58,6 +58,14 @@ pub fn single_context(text: &SecretString, context: Option<&str>) -> Result<Secr
     kubeconfig::single_context(text.expose_secret(), context)
 }
 
+/// The names of a kubeconfig's contexts.
+///
+/// # Errors
+/// When it is not a kubeconfig; the text says what is wrong with it.
+pub fn contexts(text: &SecretString) -> Result<Vec<String>, RuntimeError> {
+    kubeconfig::contexts(text.expose_secret())
+}
+
 /// A client for a cluster. Asks nothing of it yet. To be called on the Tokio runtime that the
 /// client will be used on.
 ///

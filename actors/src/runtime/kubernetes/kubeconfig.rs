@@ -43,6 +43,11 @@ pub(super) fn single_context(text: &str, context: Option<&str>) -> Result<Secret
     Ok(text.into())
 }
 
+/// The names of its contexts.
+pub(super) fn contexts(text: &str) -> Result<Vec<String>, RuntimeError> {
+    Ok(parse(text)?.contexts.into_iter().map(|context| context.name).collect())
+}
+
 fn parse(text: &str) -> Result<Kubeconfig, RuntimeError> {
     if text.len() > LIMIT {
         return Err(too_large());

@@ -11,7 +11,7 @@
 //!   stop, delete, inventory; `namespaces`: which ones are known to be in order.
 //! * `watch`: the cluster's one watch; `judge`: what a pod's state means.
 //! * `exec`: channels to agents; `forward`: ports; `upgrade`, `socket`: the WebSocket of both; `logs`;
-//!   `stats`: figures by node, `summary`: how they are read.
+//!   `stats`: figures by node, `summary`: how they are read; `capacity`: of the whole cluster.
 //! * [`access`]: what is missing in a cluster, for `devpocket doctor`.
 
 use std::sync::Arc;
@@ -22,12 +22,13 @@ use kube::Client;
 use tokio::sync::{Semaphore, watch as channel};
 
 use super::{
-    BoxStream, EnvironmentKey, EnvironmentSpec, LogLine, LogQuery, LogStream, Observed, Runtime,
+    BoxStream, Capacity, EnvironmentKey, EnvironmentSpec, LogLine, LogQuery, LogStream, Observed, Runtime,
     RuntimeError, Stats,
 };
 use crate::plans::Plans;
 
 pub mod access;
+mod capacity;
 mod certificate;
 pub mod connect;
 mod error;
@@ -133,6 +134,10 @@ impl Runtime for KubernetesRuntime {
     async fn ensure(&self, spec: &EnvironmentSpec) -> Result<(), RuntimeError> {
         names::check(&spec.key)?;
         lifecycle::ensure(&self.inner, spec).await
+    }
+
+    async fn capacity(&self) -> Result<Capacity, RuntimeError> {
+        capacity::of_cluster(&self.inner.client).await
     }
 
     async fn may_grow(&self, spec: &EnvironmentSpec) -> Result<(), RuntimeError> {

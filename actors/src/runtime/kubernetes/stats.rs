@@ -28,7 +28,7 @@ const FRESH: Duration = Duration::from_secs(15);
 const AGAIN: Duration = Duration::from_secs(4);
 const NEW_POD: Duration = Duration::from_secs(24);
 /// How long a node may take to answer, and how much of it is read.
-const ANSWER: Duration = Duration::from_secs(8);
+pub(super) const ANSWER: Duration = Duration::from_secs(8);
 const BYTES: usize = 16 * 1024 * 1024;
 /// Where more pods than this are known to be, all are looked up anew.
 const PLACES: usize = 20_000;
@@ -138,7 +138,7 @@ fn nonsense(doing: &str) -> RuntimeError {
 }
 
 /// A request whose answer is of bounded size and comes in bounded time.
-async fn fetch(client: &Client, doing: &str, path: &str) -> Result<Vec<u8>, RuntimeError> {
+pub(super) async fn fetch(client: &Client, doing: &str, path: &str) -> Result<Vec<u8>, RuntimeError> {
     let asking = async {
         let request = Request::get(path).body(Body::empty());
         let request = request.map_err(|error| RuntimeError::Rejected(format!("{doing}: {error}")))?;

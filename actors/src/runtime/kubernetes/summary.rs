@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
+use crate::runtime::Resources;
+
 /// What a pod uses.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Usage {
@@ -25,6 +27,46 @@ pub(super) fn of_node(json: &[u8], namespaces: &str) -> Result<Usages, serde_jso
     Ok(ours.map(|pod| ((pod.pod_ref.namespace.clone(), pod.pod_ref.name.clone()), pod.usage())).collect())
 }
 
+/// What all of a node uses, from its kubelet's summary.
+pub(super) fn node_usage(json: &[u8]) -> Result<Resources, serde_json::Error> {
+    let NodeSummary { node } = serde_json::from_slice(json)?;
+    Ok(Resources {
+        cpu_millis: u32::try_from(node.cpu.usage_nano_cores / 1_000_000).unwrap_or(u32::MAX),
+        memory_bytes: node.memory.working_set_bytes,
+        storage_bytes: node.fs.used_bytes,
+    })
+}
+
+#[derive(Deserialize)]
+struct NodeSummary {
+    node: NodeStats,
+}
+
+#[derive(Deserialize)]
+struct NodeStats {
+    cpu: NodeCpu,
+    memory: NodeMemory,
+    fs: NodeDisk,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NodeCpu {
+    usage_nano_cores: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NodeMemory {
+    working_set_bytes: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NodeDisk {
+    used_bytes: u64,
+}
+
 /// Reads a list of the metrics API.
 pub(super) fn of_metrics(json: &[u8], namespaces: &str) -> Result<Usages, serde_json::Error> {
     let list: MetricsList = serde_json::from_slice(json)?;
@@ -42,7 +84,7 @@ pub(super) fn of_metrics(json: &[u8], namespaces: &str) -> Result<Usages, serde_
 }
 
 /// A number with one of Kubernetes' suffixes.
-fn quantity(text: &str) -> Option<f64> {
+pub(super) fn quantity(text: &str) -> Option<f64> {
     let end = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
     let factor = match suffix {

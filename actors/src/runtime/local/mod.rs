@@ -14,7 +14,7 @@
 //! * `layout`: files, ids, the lock.
 //! * [`sandbox`]: the command line of bwrap; `identity`: the user inside.
 //! * `start`: config and launch; `instance`: find, reach, end; `watch`: what is the case.
-//! * `process` and `control`: what these need of the kernel and of the agent.
+//! * `process` and `control`: what these need of the kernel and of the agent; `capacity`.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -28,13 +28,14 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{
-    BoxStream, CALL_LIMIT, EnvironmentKey, EnvironmentSpec, LogLine, LogQuery, LogStream, Observed,
+    BoxStream, CALL_LIMIT, Capacity, EnvironmentKey, EnvironmentSpec, LogLine, LogQuery, LogStream, Observed,
     Resources, Runtime, RuntimeError, Stats,
 };
 use control::Channel;
 use layout::{Layout, empty_trash};
 use watch::Watchers;
 
+mod capacity;
 mod control;
 mod follow;
 mod identity;
@@ -191,6 +192,10 @@ impl Runtime for LocalRuntime {
             result
         })
         .await
+    }
+
+    async fn capacity(&self) -> Result<Capacity, RuntimeError> {
+        capacity::of_machine(&self.config.root)
     }
 
     async fn may_grow(&self, _: &EnvironmentSpec) -> Result<(), RuntimeError> {
