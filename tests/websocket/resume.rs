@@ -36,7 +36,8 @@ async fn every_byte_comes_once_over_fifty_breaks() {
     let server = TestServer::start().await;
     let person = server.demo().await;
     let environment = person.environment("resume").await;
-    let cuts = Cuts::new(Random::printed("every_byte_comes_once_over_fifty_breaks"), 50, (20_000, 700_000));
+    // All of them lie within the 20 MB, by five standard deviations.
+    let cuts = Cuts::new(Random::printed("every_byte_comes_once_over_fifty_breaks"), 50, (20_000, 560_000));
     let mut options = person.options(&environment.id, "exact");
     options.wrap = Some(cuts.wrap());
     let mut shell = Shell::quiet(options).await;
