@@ -289,7 +289,8 @@ pub async fn delete_account(
     let persistence = app.system().persistence();
     let user =
         users::by_id(persistence.pool(), &principal.user_id).await?.ok_or(SignInError::WrongPassword)?;
-    match password {
+    // Who comes by Google only has none to show.
+    match password.filter(|_| user.password.is_some()) {
         Some(password) => {
             if !app.auth().passwords().verify(password, user.password.as_ref()).await? {
                 return Err(SignInError::WrongPassword);

@@ -131,8 +131,11 @@ async fn who_comes_for_the_first_time_gets_an_account_and_later_the_same() {
     // The name is taken, so another one is found.
     let other = enter(&server, &sign("first", &claims("2", "ann.b@elsewhere.org"))).await;
     assert_eq!(other.body["user"]["username"], "ann_b1");
-    // It has no password to sign in with.
+    // It has no password to sign in with, and needs none to be deleted.
     assert_eq!(server.login("ann_b", PASSWORD).await.status, 401);
+    let any = Some(json!({ "password": "any" }));
+    let gone = server.ask("DELETE", "/api/v1/users/me", Some(other.text("accessToken")), any).await;
+    assert_eq!(gone.status, 200, "{}", gone.body);
     assert_eq!(publisher.asked(), 1, "the keys are kept");
 
     // As the mobile app says it, and in the words of older ones.

@@ -170,7 +170,7 @@ async fn stats(State(app): State<App>, principal: Principal) -> ApiResult {
 #[derive(ToSchema)]
 #[schema(as = AccountRemoval)]
 pub(super) struct Remove {
-    /// Needed in camel. Without it the sign-in must be a fresh one.
+    /// Needed in camel. Without it, and for an account that has none, the sign-in must be a fresh one.
     #[schema(format = "password", min_length = 1)]
     password: Option<String>,
 }
