@@ -21,6 +21,9 @@ use crate::supervision::{ActorPath, Kind, TaskGuard};
 /// line, or by another server.
 const LOOK: Duration = Duration::from_secs(30);
 
+/// How often an actor that is being started is looked for.
+const STARTING: Duration = Duration::from_millis(20);
+
 /// Why something could not be done with a cluster. The texts are for administrators.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClusterError {
@@ -170,9 +173,18 @@ impl System {
     ) -> Result<Option<ClusterHealth>, String> {
         self.inner.runtimes.get(id)?;
         let path = ActorPath::of(Kind::Cluster, id);
-        let Some(actor) = self.inner.registry.find::<ClusterMessage>(&path) else { return Ok(None) };
-        let asked = timeout(patience, actor.call(ClusterMessage::Health)).await;
-        Ok(asked.ok().and_then(Result::ok))
+        let asked = timeout(patience, async {
+            loop {
+                if let Some(actor) = self.inner.registry.find::<ClusterMessage>(&path)
+                    && let Ok(health) = actor.call(ClusterMessage::Health).await
+                {
+                    return health;
+                }
+                // It is being started.
+                sleep(STARTING).await;
+            }
+        });
+        Ok(asked.await.ok())
     }
 
     /// Seals a kubeconfig for a row, if its cluster can be used.

@@ -3,6 +3,7 @@
 
 mod account;
 mod cluster;
+mod cluster_report;
 mod environment;
 mod service;
 mod session;
@@ -17,9 +18,10 @@ use utoipa::ToSchema;
 
 pub use self::account::{Account, AccountList};
 pub use self::cluster::{
-    AddedCluster, Cluster, ClusterDetail, ClusterList, ClusterReport, ClusterUser, ClusterUsers,
-    FindingThere, Known as KnownHealth, Regions,
+    AddedCluster, Cluster, ClusterDetail, ClusterList, ClusterUser, ClusterUsers, FindingThere,
+    Known as KnownHealth, Regions,
 };
+pub use self::cluster_report::ClusterReport;
 pub use self::environment::{
     ChangedEnvironment, CurrentUsage, Environment, EnvironmentDetail, EnvironmentList, LogEntry, Logs,
     Metrics, Recovering, UpdatedEnvironment, UsageLimits, UsageSample,
