@@ -33,6 +33,8 @@ const TABLES: &[(&str, &str)] = &[
     ("users", include_str!("users.table")),
     ("templates", include_str!("templates.table")),
     ("environments", include_str!("environments.table")),
+    // Last: it ends sign-ins.
+    ("admin", include_str!("admin.table")),
 ];
 
 /// Nothing that anybody made has it.
@@ -256,7 +258,7 @@ fn respelled(dialect: Dialect, value: Value) -> Value {
 
 /// A word of an enumeration, which only those members hold.
 fn respelled_words(dialect: Dialect, key: &str, value: &Value) -> Value {
-    let words = ["status", "phase", "category", "subscriptionPlan", "role", "name"];
+    let words = ["status", "phase", "category", "subscriptionPlan", "userPlan", "role"];
     let last = key.rsplit('.').next().unwrap_or(key);
     match value.as_str() {
         Some(text) if dialect == Dialect::Snake && words.contains(&last) => json!(text.to_lowercase()),
