@@ -24,7 +24,11 @@ async fn the_document_and_its_page_are_served() {
     // Its policy lets no script run that stands in the page itself.
     assert!(page.header("content-security-policy").unwrap().contains("default-src 'self'"));
     let scripts: Vec<_> = page.text.split("<script").skip(1).collect();
-    assert!(!scripts.is_empty() && scripts.iter().all(|script| script.trim_start().starts_with("src=")), "{}", page.text);
+    assert!(
+        !scripts.is_empty() && scripts.iter().all(|script| script.trim_start().starts_with("src=")),
+        "{}",
+        page.text
+    );
     let script = server.ask("GET", "/api/v1/docs/swagger-initializer.js", None, None).await;
     assert_eq!(script.status, 200);
     assert_eq!(server.ask("GET", "/api/v1/docs/nothing.js", None, None).await.status, 404);
