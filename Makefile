@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup run agent-image test test-kubernetes lint openapi fmt bench
+.PHONY: help setup run agent-image test test-kubernetes schemathesis bench-api lint openapi fmt bench
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -25,6 +25,13 @@ test: ## Runs all tests that need no cluster: make test ARGS="-E 'test(name)'"
 test-kubernetes: ## Runs the tests that need a cluster: make test-kubernetes KUBECONFIG=~/.kube/config
 	@scripts/setup test
 	@scripts/test-kubernetes $(ARGS)
+
+schemathesis: ## Asks a server at random what its OpenAPI document allows: EXAMPLES=50 make schemathesis
+	@scripts/setup test
+	@scripts/schemathesis
+
+bench-api: ## Measures the API: requests a second, latency, statements (needs wrk and psql)
+	@scripts/bench-api
 
 lint: ## Checks the formatting and runs clippy, warnings are errors
 	cargo fmt --all --check

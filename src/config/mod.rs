@@ -136,6 +136,16 @@ pub struct Web {
     pub proxy_hops: usize,
     /// `MAX_CONNECTIONS`: open connections at a time, WebSockets included.
     pub max_connections: usize,
+    /// `MAX_CONNECTIONS_PER_ADDRESS`: those from one address. Counted only where no proxy is
+    /// trusted (`TRUST_PROXY_HOPS`): behind one all come from it.
+    pub max_connections_per_address: usize,
+    /// `HTTP_IDLE_TIMEOUT`: how long a connection may say nothing between requests, or take
+    /// nothing of its answer.
+    pub idle_limit: Duration,
+    /// `HTTP_HEADER_TIMEOUT`: how long the head of a request may take from its first byte.
+    pub head_limit: Duration,
+    /// `HTTP_BODY_TIMEOUT`: how long its body may take.
+    pub body_limit: Duration,
     /// `ENABLE_API_DOCS`.
     pub api_docs: bool,
 }
@@ -228,6 +238,10 @@ impl Config {
                 base_url: read.url("BASE_URL", "http://localhost:8000"),
                 proxy_hops: read.number("TRUST_PROXY_HOPS", 1, 0..=16),
                 max_connections: read.number("MAX_CONNECTIONS", 10_000, 1..=1_000_000),
+                max_connections_per_address: read.number("MAX_CONNECTIONS_PER_ADDRESS", 1_000, 1..=1_000_000),
+                idle_limit: read.duration("HTTP_IDLE_TIMEOUT", "75s", units::SECONDS),
+                head_limit: read.duration("HTTP_HEADER_TIMEOUT", "10s", units::SECONDS),
+                body_limit: read.duration("HTTP_BODY_TIMEOUT", "20s", units::SECONDS),
                 api_docs: read.boolean("ENABLE_API_DOCS", true),
             },
             kubernetes: kubernetes::read(read, plans),

@@ -18,7 +18,8 @@ pub const HEADER: &str = "x-devpocket-dialect";
 /// 2. where tokens are issued: how the fields of the body are spelled;
 /// 3. the token's claim, which says how its owner spelled when signing in;
 /// 4. a trailing slash, which only the mobile app writes;
-/// 5. the HTTP library of the mobile app.
+/// 5. the HTTP library of the mobile app;
+/// 6. how the fields of any other body are spelled.
 ///
 /// Without any it is camel.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +45,8 @@ impl Spoken {
         }))
     }
 
-    /// Notes how the body of a request for tokens is spelled. The first note counts.
+    /// Notes how the body of a request is spelled: of one for tokens, or where nothing else is known.
+    /// The first note counts.
     pub fn note_spelling(&self, dialect: Dialect) {
         let _ = self.0.spelled.set(dialect);
     }

@@ -1,6 +1,6 @@
 //! Who is at the other end of the connection.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -15,7 +15,8 @@ use crate::auth::sign_in::Device;
 pub struct Peer(pub SocketAddr);
 
 /// The client's address: the connection's, or, behind trusted proxies, what the outermost of
-/// them wrote into `X-Forwarded-For`. What lies further left anybody may have made up.
+/// them wrote into `X-Forwarded-For`. What lies further left anybody may have made up, so an
+/// entry that is no address is never passed over for it.
 #[must_use]
 pub fn address(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
     let peer = extensions.get::<Peer>().map(|peer| peer.0.ip().to_canonical());
@@ -23,14 +24,30 @@ pub fn address(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Optio
     if hops == 0 {
         return peer;
     }
-    let forwarded: Vec<IpAddr> = headers
+    let entries: Vec<&str> = headers
         .get_all("x-forwarded-for")
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|entry| entry.trim().parse().ok())
+        .flat_map(|value| value.to_str().unwrap_or_default().split(','))
+        .map(str::trim)
         .collect();
-    forwarded.get(forwarded.len().saturating_sub(hops)).copied().or(peer)
+    let seen = entries.get(entries.len().saturating_sub(hops));
+    seen.and_then(|entry| forwarded(entry)).or(peer)
+}
+
+/// What counts as one address for limits: of IPv6 the first 64 bits, as a home has all the rest.
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(six) => Ipv6Addr::from_bits(six.to_bits() & (u128::MAX << 64)).into(),
+        four => four,
+    }
+}
+
+/// An entry of `X-Forwarded-For`; some proxies write the port too.
+fn forwarded(entry: &str) -> Option<IpAddr> {
+    let bare = entry.strip_prefix('[').and_then(|entry| entry.strip_suffix(']')).unwrap_or(entry);
+    let address = bare.parse().ok().or_else(|| Some(entry.parse::<SocketAddr>().ok()?.ip()));
+    address.map(|address| address.to_canonical())
 }
 
 impl FromRequestParts<App> for Device {
@@ -43,5 +60,27 @@ impl FromRequestParts<App> for Device {
             ip: address(app, &parts.headers, &parts.extensions).map(|address| address.to_string()),
             name: None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_proxies_write() {
+        for (entry, address) in [
+            ("203.0.113.7", "203.0.113.7"),
+            ("203.0.113.7:4711", "203.0.113.7"),
+            ("[2001:db8::1]:4711", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("::ffff:203.0.113.7", "203.0.113.7"),
+        ] {
+            assert_eq!(forwarded(entry), Some(address.parse().unwrap()), "{entry}");
+        }
+        for entry in ["", "unknown", "_hidden", "203.0.113", "203.0.113.7 "] {
+            assert_eq!(forwarded(entry), None, "{entry}");
+        }
     }
 }

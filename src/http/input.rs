@@ -17,9 +17,17 @@ use crate::dialect::{Rules, Spoken};
 /// Largest body.
 pub const BODY_LIMIT: usize = 10 * 1024 * 1024;
 
+/// The most members, items and fields of a body. Each costs much more memory than its bytes.
+const MEMBER_LIMIT: usize = 10_000;
+
 /// Of a body that is too large this much more is read and thrown away, so that a client that
 /// is still sending gets to read the answer.
 const DISCARD_LIMIT: usize = 32 * 1024 * 1024;
+
+/// A body did not arrive in time.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("The body did not arrive in time; send it again")]
+pub struct TooSlow;
 
 /// A request's fields.
 pub struct Fields {
@@ -46,7 +54,7 @@ impl<S: Send + Sync, T: Form> FromRequest<S> for Checked<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let spoken = request.extensions().get::<Spoken>().cloned().unwrap_or_default();
         let mut fields = Fields::from_request(request, state).await?;
-        if T::ASKS_FOR_TOKENS
+        if (T::ASKS_FOR_TOKENS || spoken.known().is_none())
             && let Some(dialect) = dialect_of(&fields.map)
         {
             spoken.note_spelling(dialect);
@@ -71,6 +79,9 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
         if bytes.is_empty() {
             return Ok(Self::new(Map::new()));
         }
+        if members(&bytes, is_form) > MEMBER_LIMIT {
+            return Err(ApiError::bad_request(format!("The body has more than {MEMBER_LIMIT} members")));
+        }
         let map = if is_form {
             form(&bytes)
         } else {
@@ -84,11 +95,30 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     }
 }
 
+/// How many members a body has at most, counted without reading it: by what is between them.
+fn members(bytes: &[u8], is_form: bool) -> usize {
+    if is_form {
+        return bytes.iter().filter(|byte| **byte == b'&').count() + 1;
+    }
+    let (mut count, mut in_text, mut escaped) = (0, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            // One before each but the first, and one for the first.
+            b',' | b'{' | b'[' if !in_text => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
 async fn read(mut body: axum::body::Body) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     let mut discarded = 0;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| ApiError::bad_request("The body could not be read"))?;
+        let frame = frame.map_err(unread)?;
         let Ok(data) = frame.into_data() else { continue };
         if discarded == 0 && bytes.len() + data.len() <= BODY_LIMIT {
             bytes.extend_from_slice(&data);
@@ -105,6 +135,14 @@ async fn read(mut body: axum::body::Body) -> Result<Vec<u8>, ApiError> {
         return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
     }
     Ok(bytes)
+}
+
+/// Why a body was not read.
+fn unread(error: axum::Error) -> ApiError {
+    if error.into_inner().is::<TooSlow>() {
+        return ApiError::new(StatusCode::REQUEST_TIMEOUT, TooSlow.to_string());
+    }
+    ApiError::bad_request("The body could not be read")
 }
 
 fn form(bytes: &[u8]) -> Map<String, Value> {
@@ -308,6 +346,12 @@ mod tests {
         assert_eq!(fields.errors.len(), 2);
         let body = fields.finish().unwrap_err().body(crate::dialect::Dialect::Camel);
         assert!(body.error.contains("required"));
+    }
+
+    #[test]
+    fn members_are_counted_and_commas_in_texts_are_not() {
+        assert_eq!(members(br#"{"a": ",,\\", "b": [1, 2], "c": {"d": "\",["}}"#, false), 6);
+        assert_eq!(members(b"a=1&b=2", true), 2);
     }
 
     #[test]

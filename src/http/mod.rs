@@ -30,6 +30,7 @@ pub fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(from_fn_with_state(app.clone(), layers::limits::limit))
         .layer(from_fn(layers::deadline))
+        .layer(from_fn(layers::path::refuse_odd))
         .layer(from_fn_with_state(app.clone(), layers::cors::cors))
         .layer(from_fn(layers::headers::security))
         .layer(from_fn_with_state(app.clone(), layers::finish::finish))

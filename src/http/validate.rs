@@ -65,20 +65,25 @@ const fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
 }
 
-/// A full name.
+/// A full name. It is in mails: a new line in it would be one there, and an address a link.
 ///
 /// # Errors
-/// When it is empty or longer than 100 characters.
+/// When it is empty or longer than 100 characters, or holds what no name does.
 pub fn full_name(text: &str) -> Checked {
-    check((1..=100).contains(&length(text.trim())), "must have 1 to 100 characters")
+    check(!text.trim().is_empty(), "must have 1 to 100 characters")?;
+    full_name_or_none(text)
 }
 
 /// A full name, or none: an empty text.
 ///
 /// # Errors
-/// When it is longer than 100 characters.
+/// When it is longer than 100 characters, or holds what no name does.
 pub fn full_name_or_none(text: &str) -> Checked {
-    check(length(text.trim()) <= 100, "must have 1 to 100 characters")
+    check(length(text.trim()) <= 100, "must have 1 to 100 characters")?;
+    check(
+        !text.contains(char::is_control) && !text.contains("://"),
+        "may hold no control characters and no links",
+    )
 }
 
 /// What a password must have besides letters and digits.

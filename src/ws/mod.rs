@@ -20,6 +20,7 @@ use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use serde::Deserialize;
 
 pub use sockets::Sockets;
 
@@ -29,22 +30,27 @@ use crate::app::App;
 pub fn router() -> Router<App> {
     Router::new()
         .route("/api/v1/ws/terminal/{environment}", get(open_terminal))
+        .route("/api/v1/ws/terminal/{environment}/{*rest}", get(open_terminal))
         .route("/api/v1/ws/logs/{environment}", get(open_logs))
+        .route("/api/v1/ws/logs/{environment}/{*rest}", get(open_logs))
         .route("/api/v1/ws/events", get(open_events))
         // The reference server completes every upgrade below this path and closes then.
         .route("/api/v1/ws/{*rest}", get(refuse))
+        .route("/api/v1/ws", get(refuse))
 }
 
-async fn open_terminal(
-    State(app): State<App>,
-    Path(environment): Path<String>,
-    request: Request,
-) -> Response {
-    terminal::open(app, environment, request).await
+/// What of a path counts: what comes behind the environment is ignored, as in the reference.
+#[derive(Deserialize)]
+struct Of {
+    environment: String,
 }
 
-async fn open_logs(State(app): State<App>, Path(environment): Path<String>, request: Request) -> Response {
-    logs::open(app, environment, request)
+async fn open_terminal(State(app): State<App>, Path(of): Path<Of>, request: Request) -> Response {
+    terminal::open(app, of.environment, request).await
+}
+
+async fn open_logs(State(app): State<App>, Path(of): Path<Of>, request: Request) -> Response {
+    logs::open(app, of.environment, request)
 }
 
 async fn open_events(State(app): State<App>, request: Request) -> Response {

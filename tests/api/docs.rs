@@ -21,6 +21,14 @@ async fn the_document_and_its_page_are_served() {
     assert!(document.body["paths"]["/api/v1/environments/{id}"]["get"].is_object());
     let page = server.ask("GET", "/api/v1/docs/", None, None).await;
     assert!(page.status == 200 && page.header("content-type").unwrap().starts_with("text/html"));
+    // Its policy lets no script run that stands in the page itself.
+    assert!(page.header("content-security-policy").unwrap().contains("default-src 'self'"));
+    let scripts: Vec<_> = page.text.split("<script").skip(1).collect();
+    assert!(
+        !scripts.is_empty() && scripts.iter().all(|script| script.trim_start().starts_with("src=")),
+        "{}",
+        page.text
+    );
     let script = server.ask("GET", "/api/v1/docs/swagger-initializer.js", None, None).await;
     assert_eq!(script.status, 200);
     assert_eq!(server.ask("GET", "/api/v1/docs/nothing.js", None, None).await.status, 404);

@@ -1,6 +1,10 @@
 //! The HTTP API against a whole server in this process and a real Postgres.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a failed test")]
 
+#[path = "../common/http.rs"]
+mod http;
+
+mod abuse;
 mod accounts;
 mod admin;
 mod clusters;
@@ -12,6 +16,7 @@ mod lockout;
 mod protocol;
 mod refusals;
 mod resources;
+mod security;
 mod server;
 mod sign_ins;
 mod templates;

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::http;
+pub use crate::http::Answer;
+
 /// A password that satisfies the rules.
 pub const PASSWORD: &str = "Str0ng!enough";
 /// The key of all test servers.
@@ -19,28 +22,6 @@ pub const JWT_SECRET: &str = "a-secret-of-more-than-32-characters!";
 pub struct TestServer {
     pub running: Running,
     outbox: tempfile::TempDir,
-}
-
-/// What came back.
-pub struct Answer {
-    pub status: u16,
-    pub headers: String,
-    pub body: Value,
-}
-
-impl Answer {
-    /// A header's value.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.lines().find_map(|line| {
-            let (key, value) = line.split_once(": ")?;
-            key.eq_ignore_ascii_case(name).then_some(value)
-        })
-    }
-
-    /// A text in the body; empty when it is not there.
-    pub fn text(&self, key: &str) -> &str {
-        self.body[key].as_str().unwrap_or_default()
-    }
 }
 
 impl TestServer {
@@ -67,32 +48,32 @@ impl TestServer {
 
     /// Sends exactly these lines and this body.
     pub async fn raw(&self, head: &str, body: &[u8]) -> Answer {
-        let mut stream = TcpStream::connect(self.running.addr()).await.unwrap();
-        let head =
-            format!("{head}\r\nHost: test\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
-        stream.write_all(head.as_bytes()).await.unwrap();
-        stream.write_all(body).await.unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
-        let answer = String::from_utf8(answer).unwrap();
-        let (headers, body) = answer.split_once("\r\n\r\n").unwrap();
-        Answer {
-            status: headers[9..12].parse().unwrap(),
-            headers: headers.to_owned(),
-            body: serde_json::from_str(body).unwrap_or(Value::Null),
-        }
+        http::raw(self.running.addr(), head, body).await
+    }
+
+    /// The status of an answer, if there is one.
+    pub async fn raw_or_nothing(&self, line: &str) -> Option<u16> {
+        let mut stream = TcpStream::connect(self.running.addr()).await.ok()?;
+        let head = format!("{line}\r\nHost: test\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        answer.get(9..12)?.parse().ok()
     }
 
     pub async fn ask(&self, method: &str, path: &str, token: Option<&str>, body: Option<Value>) -> Answer {
-        let mut head = format!("{method} {path} HTTP/1.1");
-        if let Some(token) = token {
-            head += &format!("\r\nAuthorization: Bearer {token}");
-        }
-        let body = body.map(|body| body.to_string()).unwrap_or_default();
-        if !body.is_empty() {
-            head += "\r\nContent-Type: application/json";
-        }
-        self.raw(&head, body.as_bytes()).await
+        http::ask(self.running.addr(), method, path, token, body.as_ref()).await
+    }
+
+    /// The same as somebody, without borrowing.
+    pub async fn ask_boxed(
+        &self,
+        method: String,
+        path: String,
+        token: String,
+        body: Option<Value>,
+    ) -> Answer {
+        self.ask(&method, &path, Some(&token), body).await
     }
 
     pub async fn get(&self, path: &str, token: &str) -> Answer {

@@ -11,11 +11,13 @@
 #[cfg(feature = "cluster-tests")]
 pub mod cluster;
 pub mod cut;
+pub mod http;
 pub mod leash;
 pub mod pty;
 pub mod random;
 pub mod raw;
 pub mod screen;
+pub mod secrets;
 pub mod server;
 pub mod shell;
 pub mod site;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
@@ -15,6 +16,7 @@ use super::PATIENCE;
 #[cfg(feature = "cluster-tests")]
 use super::cluster::{self, Installation};
 use super::leash::Leash;
+use super::secrets;
 #[cfg(feature = "cluster-tests")]
 use super::site::{self, Site};
 
@@ -103,6 +105,11 @@ impl TestServer {
         ServerUrl::from_str(&format!("http://127.0.0.1:{}", self.port)).unwrap()
     }
 
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
     /// Kills it as the kernel does when memory is short; what it started lives on or not, as
     /// it is built.
     pub fn kill(&mut self) {
@@ -144,7 +151,7 @@ impl TestServer {
             .envs(self.settings.iter().map(|(key, value)| (key, value)))
             .current_dir(self.leash.path())
             .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
+            .stdout(File::create(self.leash.path().join("said")).unwrap())
             .stderr(log);
         let mut child = command.spawn().unwrap();
         let deadline = started + 2 * PATIENCE;
@@ -199,6 +206,9 @@ impl TestServer {
     pub async fn sign_in(&self, name: &str, password: &str) -> Person {
         let rest = Rest::new(self.url());
         let tokens = rest.login(name, password).await.unwrap();
+        for secret in [password, &tokens.access_token, &tokens.refresh_token] {
+            secrets::add(secret);
+        }
         Person { rest: rest.with_token(&tokens.access_token), token: tokens.access_token }
     }
 }
@@ -214,7 +224,15 @@ impl Drop for TestServer {
             let tail: Vec<&str> = log.lines().rev().take(60).collect();
             println!("--- the end of the server's log:");
             tail.iter().rev().for_each(|line| println!("{line}"));
+            return;
         }
+        for file in fs::read_dir(self.data()).into_iter().flatten().flatten() {
+            // Keys and accounts.
+            let json = fs::read(file.path()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            secrets::note(&json.unwrap_or_default());
+        }
+        let leaks = secrets::lines_with_one(&self.log());
+        assert!(leaks.is_empty(), "the log tells secrets:\n{}", leaks.join("\n"));
     }
 }
 

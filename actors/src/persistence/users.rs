@@ -52,6 +52,31 @@ pub async fn by_id(pool: &PgPool, id: &str) -> Result<Option<User>, ReadError> {
     Ok(sqlx::query_as("SELECT * FROM users WHERE id = $1").bind(id).fetch_optional(pool).await?)
 }
 
+/// An account and how many environments it has that are not terminated.
+#[derive(Debug, Clone, FromRow)]
+pub struct Counted {
+    /// The account.
+    #[sqlx(flatten)]
+    pub user: User,
+    /// Its environments.
+    pub environments: i64,
+}
+
+/// The account with that id and the number of its environments.
+///
+/// # Errors
+/// `Unavailable` while the database is away.
+pub async fn counted(pool: &PgPool, id: &str) -> Result<Option<Counted>, ReadError> {
+    Ok(sqlx::query_as(
+        "SELECT u.*, (SELECT count(*) FROM environments e
+                      WHERE e.user_id = u.id AND e.status <> 'TERMINATED') AS environments
+         FROM users u WHERE u.id = $1",
+    )
+    .bind(id)
+    .fetch_optional(pool)
+    .await?)
+}
+
 /// The account with that user name or address, in any case.
 ///
 /// # Errors

@@ -164,6 +164,15 @@ async fn lists_show_the_newest_change_first_and_hide_the_terminated() {
     assert_eq!((rows[0].environment.name.as_str(), total), ("uno", 2));
     let (rows, _) = list(pool, &filter, Page { limit: 1, offset: 1 }).await.unwrap();
     assert_eq!(rows[0].environment.id, three.id);
+    // However the pages lie, all are counted.
+    for (limit, offset, shown) in
+        [(1, 1, 1), (1, 2, 0), (2, 0, 2), (3, 0, 2), (3, 1, 1), (3, 2, 0), (3, 9, 0)]
+    {
+        let (rows, total) = list(pool, &filter, Page { limit, offset }).await.unwrap();
+        assert_eq!((rows.len(), total), (shown, 2), "{limit} from {offset}");
+    }
+    let counted = users::counted(pool, &world.user.id).await.unwrap().unwrap();
+    assert_eq!((counted.user.id, counted.environments), (world.user.id.clone(), 2));
     let gone = EnvironmentFilter { status: Some(EnvironmentStatus::Terminated), ..filter };
     assert_eq!(list(pool, &gone, Page::default()).await.unwrap().1, 1);
     assert_eq!(count_live(pool, &world.user.id).await.unwrap(), 2);

@@ -4,6 +4,7 @@
 //! whatever is thrown at it. Which one depends on a secret of the process, so nobody can aim
 //! at the bucket of somebody else.
 
+use std::cell::Cell;
 use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -28,6 +29,21 @@ const BUCKETS: u64 = 1 << 17;
 
 const HOUR: Duration = Duration::from_hours(1);
 const QUARTER: Duration = Duration::from_mins(15);
+
+tokio::task_local! {
+    /// What is left of the narrower limit that also counted the request under way: its answer
+    /// tells of that one.
+    static NARROWER: Cell<Option<Told>>;
+}
+
+/// What an answer tells of a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Told {
+    most: u32,
+    left: u32,
+    /// Seconds until all of it is there again.
+    reset: u64,
+}
 
 /// All limits.
 pub struct RateLimits {
@@ -69,7 +85,9 @@ impl RateLimits {
         if !self.enabled {
             return Ok(());
         }
-        limit.check(key).map(|_| ()).map_err(ApiError::too_many)
+        let counted = limit.check(key);
+        let _ = NARROWER.try_with(|told| told.set(Some(limit.told(counted.unwrap_or(0)))));
+        counted.map(drop).map_err(ApiError::too_many)
     }
 }
 
@@ -102,15 +120,21 @@ impl Limit {
         }
     }
 
-    fn describe(&self, headers: &mut HeaderMap, left: u32) {
-        let full_in =
-            u64::from(self.most.saturating_sub(left)) * u64::try_from(self.pause.as_millis()).unwrap_or(0);
-        let reset = full_in.div_ceil(1_000);
+    fn told(&self, left: u32) -> Told {
+        let pause = u64::try_from(self.pause.as_millis()).unwrap_or(u64::MAX);
+        let used = u64::from(self.most.saturating_sub(left));
+        Told { most: self.most, left, reset: used.saturating_mul(pause).div_ceil(1_000) }
+    }
+}
+
+impl Told {
+    fn write(self, headers: &mut HeaderMap) {
+        let Self { most, left, reset } = self;
         for (name, value) in [
-            ("ratelimit-limit", u64::from(self.most)),
+            ("ratelimit-limit", u64::from(most)),
             ("ratelimit-remaining", u64::from(left)),
             ("ratelimit-reset", reset),
-            ("x-ratelimit-limit", u64::from(self.most)),
+            ("x-ratelimit-limit", u64::from(most)),
             ("x-ratelimit-remaining", u64::from(left)),
             ("x-ratelimit-reset", chrono::Utc::now().timestamp().unsigned_abs() + reset),
         ] {
@@ -129,16 +153,19 @@ pub async fn limit(State(app): State<App>, request: Request, next: Next) -> Resp
     let key = match request.extensions().get::<Shown>().and_then(Shown::access) {
         Some(access) => format!("user {}", access.user_id),
         None => match client::address(&app, request.headers(), request.extensions()) {
-            Some(address) => format!("address {address}"),
+            Some(address) => format!("address {}", client::network(address)),
             None => "unknown".to_owned(),
         },
     };
     let checked = limits.requests.check(&key);
-    let mut response = match checked {
-        Ok(_) => next.run(request).await,
-        Err(seconds) => ApiError::too_many(seconds).into_response(),
+    let (mut response, narrower) = match checked {
+        Ok(_) => {
+            let run = async { (next.run(request).await, NARROWER.with(Cell::take)) };
+            NARROWER.scope(Cell::new(None), run).await
+        }
+        Err(seconds) => (ApiError::too_many(seconds).into_response(), None),
     };
-    limits.requests.describe(response.headers_mut(), checked.unwrap_or(0));
+    narrower.unwrap_or_else(|| limits.requests.told(checked.unwrap_or(0))).write(response.headers_mut());
     response
 }
 

@@ -56,9 +56,10 @@ async fn me(State(app): State<App>, principal: Principal) -> ApiResult {
     responses((status = 200, body = Profile), Signed),
 )]
 async fn profile(State(app): State<App>, principal: Principal) -> ApiResult {
-    let user = account(&app, &principal).await?;
-    let environment_count = environments::count_live(app.system().persistence().pool(), &user.id).await?;
-    Ok(Reply::ok(Profile { user: UserWithCount { user: (&user).into(), environment_count } }))
+    let found = users::counted(app.system().persistence().pool(), &principal.user_id).await?;
+    let found = found.ok_or_else(|| ApiError::not_found("User"))?;
+    let user = UserWithCount { user: (&found.user).into(), environment_count: found.environments };
+    Ok(Reply::ok(Profile { user }))
 }
 
 /// What changes of an account. What is not named stays.

@@ -13,6 +13,7 @@ use crate::auth::proofs::{self, NewAccount, Shown};
 use crate::auth::sign_in::{self, Device};
 use crate::dialect::views::{Message, Registered, SignedIn, Tokens};
 use crate::dialect::{Reply, Spoken};
+use crate::http::client;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::input::{Checked, Fields, Form};
 use crate::http::validate;
@@ -33,7 +34,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// One account from one address.
 fn key(account: &str, device: &Device) -> String {
-    format!("{} {}", account.to_lowercase(), device.ip.as_deref().unwrap_or_default())
+    let network = device.ip.as_ref().and_then(|ip| Some(client::network(ip.parse().ok()?).to_string()));
+    format!("{} {}", account.to_lowercase(), network.unwrap_or_default())
 }
 
 /// A new password, as strong as the dialect wants it.

@@ -1,10 +1,19 @@
 //! Connections: accepted, bounded, served with HTTP/1, ended in good order.
+//!
+//! A client that wants to keep a place without using it is cut off: when it says nothing
+//! (`HTTP_IDLE_TIMEOUT`), when a head it began does not end (`HTTP_HEADER_TIMEOUT`, [`pace`]),
+//! when a body does not arrive (`HTTP_BODY_TIMEOUT`, [`body`]), and when it takes nothing of its
+//! answer ([`stream`]). How many there are is bounded in all, and from one address ([`places`]).
+
+mod body;
+mod pace;
+mod places;
+mod stream;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,20 +23,26 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
+use self::body::Timed;
+use self::pace::Pace;
+use self::places::Places;
+use self::stream::Stream;
 use crate::app::App;
+use crate::config::Web;
 use crate::http;
 use crate::http::client::Peer;
 use crate::http::layers::path;
 
-/// Longest wait for the head of a request, so that idle connections do not pile up. Longer
-/// than the pause between two requests of an app that is in use.
-const HEAD_LIMIT: Duration = Duration::from_secs(75);
+/// The most bytes of a request's head, its address among them. Beyond: 431 or 414.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// The most headers of a request. Beyond: 431.
+const MAX_HEADERS: usize = 100;
 
 /// Pause after a connection could not be accepted: most often there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -35,14 +50,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Takes connections until `stop` is true or gone; then waits until those there are have
 /// answered what they were asked. A connection that became a WebSocket is not waited for.
 pub async fn serve(listener: TcpListener, app: App, mut stop: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(app.config().web.max_connections));
+    let web = app.config().web.clone();
+    let all = Arc::new(Semaphore::new(web.max_connections));
+    let places = Places::new(&web);
     let router = http::router(app);
     let mut connections = JoinSet::new();
     let told = stop.clone();
     loop {
         // Whoever comes while there is no place waits in the kernel's queue.
         let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await;
+            let place = Arc::clone(&all).acquire_owned().await;
             (place, listener.accept().await)
         };
         tokio::select! {
@@ -51,9 +68,14 @@ pub async fn serve(listener: TcpListener, app: App, mut stop: watch::Receiver<bo
             Some(_) = connections.join_next() => {}
             (place, accepted) = accepted => match (place, accepted) {
                 (Ok(place), Ok((stream, peer))) => {
+                    let Some(of_address) = places.enter(peer.ip()) else {
+                        tracing::debug!(%peer, "too many connections from one address");
+                        continue;
+                    };
                     let _ = stream.set_nodelay(true);
-                    let stream = Counted { stream, _place: place };
-                    connections.spawn(connection(stream, peer, router.clone(), told.clone()));
+                    let pace = Pace::default();
+                    let stream = Stream::new(stream, pace.clone(), web.idle_limit, (place, of_address));
+                    connections.spawn(connection(stream, pace, peer, router.clone(), web.clone(), told.clone()));
                 }
                 (_, Err(error)) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -67,23 +89,38 @@ pub async fn serve(listener: TcpListener, app: App, mut stop: watch::Receiver<bo
     while connections.join_next().await.is_some() {}
 }
 
-async fn connection(stream: Counted, peer: SocketAddr, router: Router, mut stop: watch::Receiver<bool>) {
+async fn connection(
+    stream: Stream,
+    pace: Pace,
+    peer: SocketAddr,
+    router: Router,
+    web: Web,
+    mut stop: watch::Receiver<bool>,
+) {
+    let asked = pace.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
+        asked.head_ended();
         path::trim(&mut request);
         request.extensions_mut().insert(Peer(peer));
-        let router = router.clone();
+        let (router, asked) = (router.clone(), asked.clone());
         async move {
-            Ok::<_, Infallible>(router.oneshot(request.map(Body::new)).await.unwrap_or_else(|e| match e {}))
+            let request = request.map(|body| Body::new(Timed::new(body, web.body_limit)));
+            let answer = router.oneshot(request).await.unwrap_or_else(|e| match e {});
+            asked.answered();
+            Ok::<_, Infallible>(answer)
         }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_LIMIT)
+        .header_read_timeout(web.idle_limit)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
+        () = pace.late(web.head_limit) => return,
         () = until(&mut stop) => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -98,50 +135,4 @@ async fn connection(stream: Counted, peer: SocketAddr, router: Router, mut stop:
 /// Waits until it is true or gone.
 async fn until(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
-}
-
-/// A connection with its place among the allowed ones. A WebSocket takes both along.
-struct Counted {
-    stream: TcpStream,
-    _place: OwnedSemaphorePermit,
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }
