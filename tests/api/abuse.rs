@@ -26,7 +26,7 @@ async fn rest(stream: &mut TcpStream) -> String {
             all.extend_from_slice(&piece[..count]);
         }
     };
-    timeout(PATIENCE, read).await.expect("the server closes");
+    timeout(PATIENCE, read).await.unwrap_or_else(|_| panic!("the server does not close"));
     String::from_utf8_lossy(&all).into_owned()
 }
 
@@ -39,7 +39,9 @@ async fn trickle(stream: TcpStream, byte: u8, pause: Duration) -> String {
         }
     });
     let mut said = Vec::new();
-    let _ = timeout(PATIENCE, reader.read_to_end(&mut said)).await.expect("the server closes");
+    let _ = timeout(PATIENCE, reader.read_to_end(&mut said))
+        .await
+        .unwrap_or_else(|_| panic!("the server does not close"));
     writing.abort();
     String::from_utf8_lossy(&said).into_owned()
 }
@@ -117,7 +119,7 @@ async fn who_takes_nothing_of_the_answer_is_not_kept() {
             sleep(Duration::from_millis(200)).await;
         }
     };
-    timeout(PATIENCE, ended).await.expect("the server closes");
+    timeout(PATIENCE, ended).await.unwrap_or_else(|_| panic!("the server does not close"));
     server.running.stop().await;
 }
 
