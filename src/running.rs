@@ -40,14 +40,17 @@ impl Server {
     /// When the database refuses what the start needs, or the mail settings cannot work.
     pub async fn start(parts: Parts) -> Result<Running, StartError> {
         let Parts { config, listener, pool, clusters } = parts;
+        let vault = config.vault();
         let settings = SystemSettings {
             pool,
             clusters,
             stored: StoredClusters {
-                vault: config.vault(),
+                vault: Some(vault.clone()),
                 kubernetes: config.kubernetes.environments.clone(),
             },
+            vault,
             mail: config.mail.clone(),
+            notices: (config.notices, config.web.frontend_url.clone()),
             connections_per_user: config.limits.sockets_per_user,
         };
         let system = System::start(settings).await?;

@@ -20,6 +20,7 @@
 
 pub mod cluster;
 pub mod environment;
+pub mod import;
 pub mod mailer;
 pub mod persistence;
 pub mod plans;

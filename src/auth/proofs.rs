@@ -77,21 +77,21 @@ pub async fn register(
     };
     let (session, pair) = prepare_session(app, &draft, &device, dialect)?;
     let secrets = Secrets::new(TimeDelta::hours(24));
-    let verification = secrets.write_for(&draft.id, VerificationPurpose::VerifyEmail);
+    let verification = secrets.write_for(app, &draft.id, VerificationPurpose::VerifyEmail);
     let user = CreateUser {
-        id: draft.id,
-        email: draft.email,
-        username: draft.username,
-        full_name: draft.full_name,
-        password: draft.password,
+        id: draft.id.clone(),
+        email: draft.email.clone(),
+        username: draft.username.clone(),
+        full_name: draft.full_name.clone(),
+        password: draft.password.clone(),
         avatar_url: None,
         is_verified: false,
         subscription_plan: Plan::Free,
         role: Role::User,
         google_id: None,
     };
-    let user = app.system().persistence().write(Register { user, verification, session }).await?;
-    app.system().send_mail(mails::verify_email(app.config(), &user, &secrets.link, &secrets.code));
+    let mail = mails::verify_email(app.config(), &draft, &secrets.link, &secrets.code);
+    let user = app.system().write_and_mail(Register { user, verification, session }, &mail).await?;
     audit(app, "user.register", &user, &device);
     Ok((user, pair))
 }
@@ -102,9 +102,9 @@ pub async fn register(
 /// While the database is away.
 pub async fn resend_verification(app: &App, user: &User) -> Result<(), WriteError> {
     let secrets = Secrets::new(TimeDelta::hours(24));
-    app.system().persistence().write(secrets.write_for(&user.id, VerificationPurpose::VerifyEmail)).await?;
-    app.system().send_mail(mails::verify_email(app.config(), user, &secrets.link, &secrets.code));
-    Ok(())
+    let mail = mails::verify_email(app.config(), user, &secrets.link, &secrets.code);
+    let verification = secrets.write_for(app, &user.id, VerificationPurpose::VerifyEmail);
+    app.system().write_and_mail(verification, &mail).await
 }
 
 /// Mails a new proof to that address, if it is of an account that waits for one. Does nothing, and
@@ -140,7 +140,8 @@ pub enum Shown {
 pub async fn verify_email(app: &App, token: &str, user_id: Option<&str>) -> Result<Shown, WriteError> {
     let proof = match (is_code(token), user_id) {
         (true, Some(user_id)) => {
-            Proof::Code { user_id: user_id.to_owned(), code: TokenHash::of_code(user_id, token) }
+            let code = app.system().vault().code_hash(user_id, token);
+            Proof::Code { user_id: user_id.to_owned(), code }
         }
         (true, None) => return Ok(Shown::Rejected),
         (false, _) => Proof::Link(TokenHash::of(token)),
@@ -149,10 +150,18 @@ pub async fn verify_email(app: &App, token: &str, user_id: Option<&str>) -> Resu
     match app.system().persistence().write(UseVerification { purpose, proof }).await? {
         Verification::Accepted { user_id } => {
             app.auth().forget(&user_id);
+            welcome(app, &user_id).await;
             Ok(Shown::Accepted)
         }
         Verification::Rejected => Ok(Shown::Rejected),
         Verification::Exhausted => Ok(Shown::Exhausted),
+    }
+}
+
+/// Welcomes somebody whose address is verified. It is no more than kind, so it may fail.
+async fn welcome(app: &App, user_id: &str) {
+    if let Ok(Some(user)) = users::by_id(app.system().persistence().pool(), user_id).await {
+        app.system().send_mail(mails::welcome(app.config(), &user));
     }
 }
 
@@ -168,8 +177,9 @@ pub async fn forgot_password(app: &App, email: &str) -> Result<(), WriteError> {
         return Ok(());
     };
     let secrets = Secrets::new(TimeDelta::hours(1));
-    persistence.write(secrets.write_for(&user.id, VerificationPurpose::ResetPassword)).await?;
-    app.system().send_mail(mails::reset_password(app.config(), &user, &secrets.link, &secrets.code));
+    let mail = mails::reset_password(app.config(), &user, &secrets.link, &secrets.code);
+    let verification = secrets.write_for(app, &user.id, VerificationPurpose::ResetPassword);
+    app.system().write_and_mail(verification, &mail).await?;
     audit(app, "user.password_forgotten", &user, &Device::default());
     Ok(())
 }
@@ -191,7 +201,7 @@ pub async fn reset_password(
         let Some(user) = users::by_username_or_email(persistence.pool(), email).await? else {
             return Ok(Shown::Rejected);
         };
-        Proof::Code { code: TokenHash::of_code(&user.id, token), user_id: user.id }
+        Proof::Code { code: app.system().vault().code_hash(&user.id, token), user_id: user.id }
     } else {
         Proof::Link(TokenHash::of(token))
     };
@@ -248,12 +258,12 @@ impl Secrets {
         }
     }
 
-    fn write_for(&self, user_id: &str, purpose: VerificationPurpose) -> CreateVerification {
+    fn write_for(&self, app: &App, user_id: &str, purpose: VerificationPurpose) -> CreateVerification {
         CreateVerification {
             user_id: user_id.to_owned(),
             purpose,
             link: TokenHash::of(&self.link),
-            code: Some(TokenHash::of_code(user_id, &self.code)),
+            code: Some(app.system().vault().code_hash(user_id, &self.code)),
             expires_at: self.expires_at,
         }
     }

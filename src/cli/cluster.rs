@@ -91,7 +91,6 @@ async fn add(config: &Config, wanted: Wanted) -> anyhow::Result<ExitCode> {
     if !rules::is_name(&wanted.name) {
         bail!("the name must be 1 to 50 letters, digits, `-` or `_`");
     }
-    let vault = config.vault().context("SECRET_KEY is not set: it seals the kubeconfig in the database")?;
     let examined =
         stored::examine(&wanted.text, wanted.context.as_deref(), &config.kubernetes.environments).await?;
     for finding in &examined.findings {
@@ -120,7 +119,7 @@ async fn add(config: &Config, wanted: Wanted) -> anyhow::Result<ExitCode> {
         node_count: 1,
         max_environments: wanted.max_environments,
     };
-    let row = stored::seal(&vault, row, &examined.text)?;
+    let row = stored::seal(&config.vault(), row, &examined.text)?;
     let Cluster { name, .. } = persistence.write(row).await?;
     println!("{name} is stored; running servers use it within half a minute");
     Ok(ExitCode::SUCCESS)
@@ -181,6 +180,6 @@ pub(super) async fn client_of(config: &Config, name: &str) -> anyhow::Result<Cli
     if known.cluster.runtime != RuntimeKind::Kubernetes {
         bail!("{name} is this machine, not a Kubernetes cluster: doctor without --cluster looks at it");
     }
-    let access = stored::access(config.vault().as_ref(), &known.cluster).map_err(anyhow::Error::msg)?;
+    let access = stored::access(Some(&config.vault()), &known.cluster).map_err(anyhow::Error::msg)?;
     Ok(connect::client(&access).await?)
 }

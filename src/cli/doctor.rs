@@ -3,13 +3,13 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
-use devpocket_actors::mailer::{MailTransport, MailerArgs};
-use devpocket_actors::persistence::connect;
+use devpocket_actors::mailer::MailTransport;
+use devpocket_actors::persistence::{connect, mails, rotation};
 use devpocket_actors::runtime::kubernetes::access;
 use devpocket_actors::runtime::local::sandbox;
 use sqlx::PgPool;
 
-use super::{Configured, cluster, runtime, serve};
+use super::{Configured, cluster, keys, runtime, serve};
 use crate::config::Config;
 
 /// Descriptors the process needs besides its connections.
@@ -104,18 +104,13 @@ async fn configured_checks(report: &mut Report, config: &Config) {
             report.check("database", Ok::<_, &str>("answers"));
             report.check("migrations", migrations(&pool).await);
             report.note("templates", templates(&pool).await);
+            report.note("dead mails", dead_mails(&pool).await);
+            report.check("sealed", sealed(&pool, config).await);
         }
         Ok(_) => {
             report.check("database", Err::<&str, _>("does not answer; check DATABASE_URL and the server"))
         }
     }
-    report.note(
-        "keys",
-        match config.secret_key {
-            Some(_) => Ok("JWT_SECRET and SECRET_KEY are set"),
-            None => Err("SECRET_KEY is not set: clusters cannot be added"),
-        },
-    );
     report.check("mail", mail(config));
     report.check("limits", limits(config));
 }
@@ -145,8 +140,19 @@ async fn templates(pool: &PgPool) -> Result<String, &'static str> {
     if count > 0 { Ok(format!("{count} to choose from")) } else { Err("none; run devpocket templates load") }
 }
 
+async fn sealed(pool: &PgPool, config: &Config) -> Result<String, String> {
+    let vault = config.vault();
+    let surveys = rotation::survey(pool, &vault).await.map_err(|error| error.to_string())?;
+    keys::summary(&surveys, &vault)
+}
+
+async fn dead_mails(pool: &PgPool) -> Result<&'static str, String> {
+    let count = mails::dead(pool).await.map_err(|error| error.to_string())?.len();
+    if count == 0 { Ok("none") } else { Err(format!("{count} were not sent; see devpocket mail dead")) }
+}
+
 fn mail(config: &Config) -> Result<&'static str, String> {
-    MailerArgs::new(&config.mail).map_err(|error| error.to_string())?;
+    config.mail.check().map_err(|error| error.to_string())?;
     match config.mail.transport {
         MailTransport::Smtp(_) => Ok("goes to the server of SMTP_URL"),
         MailTransport::Outbox(_) => Ok("goes to files in MAIL_OUTBOX_DIR"),

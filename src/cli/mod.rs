@@ -5,6 +5,9 @@ mod cluster;
 pub mod connect;
 mod dev;
 mod doctor;
+mod import;
+mod keys;
+mod mail;
 mod runtime;
 mod serve;
 mod signals;
@@ -55,6 +58,14 @@ pub enum Command {
     /// Manage the clusters that environments run on
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
+    /// Manage the key that seals what the database keeps
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Look after mails that did not arrive
+    #[command(subcommand)]
+    Mail(mail::MailCommand),
+    /// Take over the database of the server that this one replaces
+    Import(import::Args),
     /// Check what serving needs: a line each, exit code 1 when something is missing
     Doctor(doctor::Args),
     /// Print the OpenAPI document of the HTTP API
@@ -147,6 +158,9 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             admin::create_admin(&configured.read()?, email, username, password_stdin).await
         }
         Command::Cluster(command) => cluster::run(command).await,
+        Command::Keys(command) => keys::run(command).await,
+        Command::Mail(command) => mail::run(command).await,
+        Command::Import(args) => import::run(args).await,
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Openapi => {
             println!("{}", crate::http::routes::docs::document().to_pretty_json()?);

@@ -16,7 +16,7 @@ mod units;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use devpocket_actors::mailer::{MailSettings, MailTransport};
+use devpocket_actors::mailer::{MailSettings, MailTransport, NoticeLevel};
 use devpocket_actors::persistence::connect;
 use devpocket_actors::persistence::lockout::LockoutRules;
 use devpocket_actors::persistence::vault::Vault;
@@ -64,8 +64,8 @@ pub struct Config {
     /// `CLUSTER_NAME`: where environments go when nobody says where; without it, to the default
     /// cluster.
     pub cluster_name: Option<String>,
-    /// `SECRET_KEY`: seals the kubeconfigs in the database.
-    pub secret_key: Option<SecretString>,
+    /// `SECRET_KEY` and `SECRET_KEY_PREVIOUS`: what the database keeps sealed.
+    pub keys: Keys,
     /// Sign-in with Google.
     pub google: Google,
     /// The database.
@@ -82,11 +82,22 @@ pub struct Config {
     pub kubernetes: Kubernetes,
     /// Outgoing mail.
     pub mail: MailSettings,
+    /// `MAIL_NOTICES`: what owners of environments are told by mail.
+    pub notices: NoticeLevel,
     /// The log.
     pub log: Log,
     /// `LOCAL_RUNTIME_DIR`: run environments in sandboxes on this machine, with their volumes
     /// in this directory.
     pub local_runtime: Option<PathBuf>,
+}
+
+/// What seals kubeconfigs, variables and waiting mails in the database.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// `SECRET_KEY`: seals and opens.
+    pub current: SecretString,
+    /// `SECRET_KEY_PREVIOUS`: open what they once sealed.
+    pub previous: Vec<SecretString>,
 }
 
 /// How to reach Postgres.
@@ -190,10 +201,11 @@ impl Config {
         read.finish(config)
     }
 
-    /// Opens the kubeconfigs of the database, where `SECRET_KEY` is set.
+    /// Seals and opens what the database keeps sealed.
     #[must_use]
-    pub fn vault(&self) -> Option<Vault> {
-        self.secret_key.as_ref().map(|key| Vault::new(key.expose_secret()))
+    pub fn vault(&self) -> Vault {
+        let previous = self.keys.previous.iter().map(|key| key.expose_secret());
+        Vault::with_previous(self.keys.current.expose_secret(), previous)
     }
 
     fn read_all(read: &mut Reader<'_>) -> Self {
@@ -208,7 +220,10 @@ impl Config {
             host: read.text("HOST", "0.0.0.0"),
             port: read.number("PORT", 8000, 0..=65_535),
             cluster_name: read.optional_text("CLUSTER_NAME"),
-            secret_key: read.optional_secret("SECRET_KEY", 32),
+            keys: Keys {
+                current: read.secret("SECRET_KEY", 32),
+                previous: read.secrets("SECRET_KEY_PREVIOUS", 32),
+            },
             google: google::read(read),
             database: Database {
                 url: read.secret_url("DATABASE_URL", &["postgres://", "postgresql://"]),
@@ -255,6 +270,10 @@ impl Config {
                 plans,
             },
             mail: mail(read),
+            notices: read.one_of(
+                "MAIL_NOTICES",
+                &[("errors", NoticeLevel::Errors), ("all", NoticeLevel::All), ("none", NoticeLevel::None)],
+            ),
             log: Log {
                 filter: read.log_filter("LOG_LEVEL", "warn"),
                 json: read.one_of("LOG_FORMAT", &[("simple", false), ("json", true)]),
@@ -272,7 +291,11 @@ fn mail(read: &mut Reader<'_>) -> MailSettings {
         (None, Some(directory)) => MailTransport::Outbox(directory.into()),
         (None, None) => MailTransport::Nowhere,
     };
-    MailSettings { from: read.address("FROM_EMAIL", "noreply@devpocket.app"), transport }
+    MailSettings {
+        from: read.address("FROM_EMAIL", "noreply@devpocket.app"),
+        transport,
+        ca_file: read.optional_text("SMTP_CA_FILE").map(PathBuf::from),
+    }
 }
 
 #[cfg(test)]
@@ -282,6 +305,7 @@ mod tests {
     const GOOD: &[(&str, &str)] = &[
         ("DATABASE_URL", "postgres://devpocket:hunter2@db/devpocket"),
         ("JWT_SECRET", "a-secret-of-more-than-32-characters!"),
+        ("SECRET_KEY", "another-secret-of-more-than-32-characters"),
     ];
 
     fn source(more: &[(&str, &str)]) -> Source {
@@ -305,6 +329,8 @@ mod tests {
         let problems = Config::read(&Source::of([
             ("PORT".into(), "70000".into()),
             ("JWT_SECRET".into(), "hunter2".into()),
+            ("SECRET_KEY".into(), "hunter2".into()),
+            ("SECRET_KEY_PREVIOUS".into(), "hunter2hunter2hunter2hunter2hunter2,hunter2".into()),
             ("DATABASE_URL".into(), "mysql://root:hunter2@db".into()),
             ("ENABLE_API_DOCS".into(), "perhaps".into()),
             ("JWT_ACCESS_TOKEN_EXPIRES_IN".into(), "soon".into()),
@@ -319,6 +345,8 @@ mod tests {
         for name in [
             "PORT",
             "JWT_SECRET",
+            "SECRET_KEY:",
+            "SECRET_KEY_PREVIOUS",
             "DATABASE_URL",
             "ENABLE_API_DOCS",
             "JWT_ACCESS_TOKEN_EXPIRES_IN",
@@ -339,7 +367,7 @@ mod tests {
     fn what_is_required_is_told() {
         let text = Config::read(&Source::of([])).unwrap_err().to_string();
         assert!(
-            text.contains("DATABASE_URL") && text.contains("JWT_SECRET") && text.contains("not set"),
+            ["DATABASE_URL", "JWT_SECRET", "SECRET_KEY", "not set"].iter().all(|name| text.contains(name)),
             "{text}"
         );
     }
@@ -348,6 +376,7 @@ mod tests {
     fn debug_shows_no_secret() {
         let config = Config::read(&source(&[
             ("SECRET_KEY", "hunter2hunter2hunter2hunter2hunter2"),
+            ("SECRET_KEY_PREVIOUS", "hunter2hunter2hunter2hunter2hunter2+"),
             ("SMTP_URL", "smtps://me:hunter2@mail"),
             ("JWT_PREVIOUS_SECRETS", "hunter2hunter2hunter2hunter2hunter2"),
         ]))
@@ -379,7 +408,8 @@ mod tests {
         }
         let set = example.lines().filter_map(|line| line.strip_prefix('#').unwrap_or(line).split_once('='));
         let set = set.filter(|(name, _)| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));
-        let set: Vec<_> = set.filter(|(name, _)| !["JWT_SECRET", "DATABASE_URL"].contains(name)).collect();
+        let set: Vec<_> =
+            set.filter(|(name, _)| !["JWT_SECRET", "SECRET_KEY", "DATABASE_URL"].contains(name)).collect();
         let spelled = format!("{:?}", Config::read(&source(&set)).unwrap());
         assert_eq!(spelled, format!("{:?}", Config::read(&source(&[])).unwrap()));
     }

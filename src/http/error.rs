@@ -320,7 +320,7 @@ impl From<ClusterError> for ApiError {
                 Self::validation(vec![FieldError { field: "kubeconfig", why, code: "invalid" }])
             }
             ClusterError::Unusable(_) => Self::bad_request(message),
-            ClusterError::NoKey | ClusterError::Given => Self::conflict(message),
+            ClusterError::Given => Self::conflict(message),
             ClusterError::InUse => {
                 Self { status: Status::By(|rules| rules.cluster_in_use), ..Self::conflict(message) }
             }

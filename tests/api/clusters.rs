@@ -6,7 +6,7 @@ use devpocket_actors::persistence::clusters::UpsertCluster;
 use devpocket_actors::persistence::{ClusterStatus, Hidden, RuntimeKind, new_id};
 use serde_json::{Value, json};
 
-use crate::server::{Answer, PASSWORD, TestServer};
+use crate::server::{Answer, TestServer};
 use crate::templates::admin;
 
 const KEY: (&str, &str) = ("SECRET_KEY", "0123456789abcdef0123456789abcdef");
@@ -417,13 +417,5 @@ async fn a_kubeconfig_that_cannot_be_used_is_told_and_not_stored() {
     // A name that is taken is told before anything is tried out.
     place(&server, "far", "east", false, 1).await;
     assert_eq!(create(json!({ "kubeconfig": packed })).await.status, 409);
-    let keyless = TestServer::start(&[]).await;
-    keyless.verified("root").await;
-    let pool = keyless.running.system().persistence().pool();
-    sqlx::query("UPDATE users SET role = 'ADMIN'").execute(pool).await.unwrap();
-    let root = keyless.login("root", PASSWORD).await.text("accessToken").to_owned();
-    let refused = keyless.post_as("/api/v1/clusters", &root, new(json!({ "kubeconfig": packed }))).await;
-    assert!(refused.status == 409 && refused.text("message").contains("SECRET_KEY"), "{}", refused.body);
-    keyless.running.stop().await;
     server.running.stop().await;
 }

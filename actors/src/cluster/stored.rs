@@ -107,7 +107,7 @@ pub fn access(vault: Option<&Vault>, row: &Cluster) -> Result<Access, String> {
 }
 
 /// What a kubeconfig is sealed for: one row's secret can't be put into another row.
-fn place(id: &str) -> String {
+pub(crate) fn place(id: &str) -> String {
     format!("clusters/{id}/kubeconfig")
 }
 

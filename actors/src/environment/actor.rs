@@ -15,8 +15,10 @@ use super::lifecycle::{Change, Lifecycle, LifecycleNews};
 use super::log::InstallLog;
 use super::sessions::{Entry, MAX_SESSIONS, Selector, Sessions};
 use super::spec::key_of;
+use crate::mailer::Notices;
 use crate::persistence::environments::EnvironmentView;
 use crate::persistence::terminals::{self, CreateTerminalSession, EndTerminalSession, TerminalSession};
+use crate::persistence::vault::Vault;
 use crate::persistence::{EnvironmentStatus, Late, Persistence, WriteError, new_id};
 use crate::runtime::Runtime;
 use crate::supervision::{
@@ -106,10 +108,14 @@ pub struct EnvironmentArgs {
     pub runtime: Arc<dyn Runtime>,
     /// Where changes are written.
     pub persistence: Persistence,
+    /// Opens its variables.
+    pub vault: Vault,
     /// The install log; those who follow it keep it over a restart of the actor.
     pub log: Arc<InstallLog>,
     /// Those who listen to what happens to what is the owner's.
     pub events: Events,
+    /// Tells the owner by mail.
+    pub notices: Notices,
 }
 
 impl EnvironmentArgs {

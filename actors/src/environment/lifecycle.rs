@@ -15,6 +15,7 @@ use super::control::{self, ControlSender, News};
 use super::log::{InstallLog, LogWriter};
 use super::reconcile::{Situation, Step};
 use super::spec::{key_of, spec_of};
+use crate::mailer::Told;
 use crate::persistence::environments::{EnvironmentView, SetDesired};
 use crate::persistence::{DesiredState, EnvironmentStatus, Late, Metric, WriteError};
 use crate::runtime::{CALL_LIMIT, EnvironmentKey, Observed, RuntimeError};
@@ -77,6 +78,8 @@ pub(super) struct Lifecycle {
     /// Why the agent that runs can't be used.
     trouble: Option<String>,
     shown: (EnvironmentStatus, Option<String>),
+    /// What the owner was told by mail.
+    told: Told,
     under_way: Option<UnderWay>,
     /// Numbers what is under way, so that news of something that was cut short is recognised.
     number: u64,
@@ -139,6 +142,7 @@ impl Lifecycle {
             phase: None,
             trouble: None,
             shown,
+            told: Told::default(),
             under_way: None,
             number: 0,
             failed_steps: 0,
@@ -422,9 +426,18 @@ impl Lifecycle {
         self.tell_status();
     }
 
-    /// Tells whoever listens how it is.
-    fn tell_status(&self) {
+    /// Tells whoever listens how it is, and its owner by mail.
+    fn tell_status(&mut self) {
         let (status, reason) = self.shown.clone();
+        let mail = {
+            let known = self.args.known.read();
+            let row = &known.view.environment;
+            self.args.notices.tell(&mut self.told, row, status, reason.as_deref())
+        };
+        if let Some(mail) = mail {
+            // Apart from the writes: it outlives the actor of an environment that is gone.
+            tokio::spawn(mail);
+        }
         self.args.tell(Happening::Status { status, reason });
     }
 
@@ -433,7 +446,7 @@ impl Lifecycle {
         if self.shown.0 != EnvironmentStatus::Running {
             return;
         }
-        let Ok(spec) = spec_of(&self.args.known.read().view) else { return };
+        let Ok(spec) = spec_of(&self.args.known.read().view, &self.args.vault) else { return };
         let (runtime, persistence) = (Arc::clone(&self.args.runtime), self.args.persistence.clone());
         self.spawn(async move {
             if let Ok(Ok(stats)) = timeout(CALL_LIMIT, runtime.stats(&spec)).await {

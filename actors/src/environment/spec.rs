@@ -1,8 +1,7 @@
 //! From an environment's row to what a runtime is asked for.
 
-use std::collections::BTreeMap;
-
 use crate::persistence::environments::{Environment, EnvironmentView};
+use crate::persistence::vault::{Vault, VaultError};
 use crate::runtime::{EnvironmentKey, EnvironmentSpec, Resources};
 
 /// A quantity that is none. Rows are validated before they are written; this is for rows that
@@ -78,8 +77,17 @@ pub(super) fn key_of(row: &Environment) -> EnvironmentKey {
     EnvironmentKey { id: row.id.clone(), user_id: row.user_id.clone() }
 }
 
+/// Why a row can't be run. Begins with the part of it that is meant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unusable {
+    #[error(transparent)]
+    Quantity(#[from] InvalidQuantity),
+    #[error("variables can't be read: {0}")]
+    Variables(#[from] VaultError),
+}
+
 /// What a runtime is asked for.
-pub(crate) fn spec_of(view: &EnvironmentView) -> Result<EnvironmentSpec, InvalidQuantity> {
+pub(crate) fn spec_of(view: &EnvironmentView, vault: &Vault) -> Result<EnvironmentSpec, Unusable> {
     let row = &view.environment;
     Ok(EnvironmentSpec {
         key: key_of(row),
@@ -89,12 +97,7 @@ pub(crate) fn spec_of(view: &EnvironmentView) -> Result<EnvironmentSpec, Invalid
         image: row.docker_image.clone(),
         // The column is checked to be a port.
         port: u16::try_from(row.port).unwrap_or(8080),
-        variables: row
-            .environment_variables
-            .0
-            .iter()
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect::<BTreeMap<_, _>>(),
+        variables: row.environment_variables.open(vault, &row.id)?.0,
         install: view.install_commands.clone(),
         startup: view.startup_commands.clone(),
         resources: Resources {

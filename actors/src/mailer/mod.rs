@@ -1,26 +1,50 @@
-//! Outgoing mail: written down in a bounded queue, sent by one task, retried for a while.
+//! Outgoing mail: stored in Postgres, sent by a task, retried for a while, then kept as dead.
 //!
-//! The queue belongs to whoever starts the actor and not to the actor, so a mail that waits
-//! survives the actor's restart. Mails hold codes and links, so none of their text, and no
+//! A mail that tells of a write is stored in the same transaction ([`Mailer`] then only needs to be
+//! told). One that tells of something else waits in a bounded queue until it is stored; while the
+//! database is away it is sent from there. The queue belongs to whoever starts the actor and not to
+//! the actor, so a mail that waits survives the actor's restart, and what is stored the process's
+//! end. Mails hold codes and links, so they are stored sealed, and none of their text, and no
 //! address, is ever logged: a mail is known by its id and its kind.
 //!
-//! [`queue`] orders what waits, [`transport`] hands one mail over, [`Mailer`] is the actor.
+//! [`letters`] writes mails, [`notices`] tells of environments, [`queue`] and [`stored`] order what
+//! waits, [`transport`] hands one mail over.
 
+pub mod letters;
+mod notices;
 mod queue;
+mod stored;
 mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
-pub use self::queue::{CAPACITY, MAX_ATTEMPTS, MailQueue};
+pub(crate) use self::notices::Told;
+pub use self::notices::{NoticeLevel, Notices};
+pub use self::queue::{CAPACITY, MailQueue};
+pub use self::stored::{Store, open};
 pub use self::transport::{MailSettings, MailTransport, SettingsError};
 use self::transport::{Outcome, Sender};
+use crate::persistence::Persistence;
+use crate::persistence::mails::StoreMail;
+use crate::persistence::vault::{Vault, VaultError};
 use crate::supervision::{Behavior, Context, Failure, TaskGuard};
 
+/// Attempts to send one mail. With the pauses between them they cover about an hour.
+pub const MAX_ATTEMPTS: u32 = 9;
+
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_mins(20);
+
+/// Longest attempt to hand one mail over.
+const SEND_LIMIT: Duration = Duration::from_secs(30);
+
 /// A mail to send.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Mail {
     /// The address, as `a@b` or `Name <a@b>`.
     pub to: String,
@@ -31,7 +55,7 @@ pub struct Mail {
     /// The same as HTML.
     pub html: Option<String>,
     /// What it is for, in a word for the log, e.g. `verify-email`.
-    pub kind: &'static str,
+    pub kind: String,
 }
 
 impl std::fmt::Debug for Mail {
@@ -50,27 +74,47 @@ pub enum MailerMessage {
 /// What the mailer works with. Made once, kept over restarts.
 #[derive(Clone)]
 pub struct MailerArgs {
-    /// What waits.
+    /// What waits to be stored.
     pub queue: Arc<MailQueue>,
     sender: Arc<Sender>,
+    store: Store,
 }
 
 impl MailerArgs {
     /// An empty queue and the way out.
     ///
     /// # Errors
-    /// When the settings cannot work: a sender that is no address, an SMTP URL that cannot be
-    /// read. The text does not repeat the URL, as it holds a password.
-    pub fn new(settings: &MailSettings) -> Result<Self, SettingsError> {
-        Ok(Self { queue: Arc::new(MailQueue::default()), sender: Arc::new(Sender::new(settings)?) })
+    /// When the settings cannot work: see [`MailSettings::check`].
+    pub fn new(
+        settings: &MailSettings,
+        persistence: Persistence,
+        vault: Vault,
+    ) -> Result<Self, SettingsError> {
+        Ok(Self {
+            queue: Arc::new(MailQueue::default()),
+            sender: Arc::new(Sender::new(settings)?),
+            store: Store { persistence, vault, stored: Arc::new(Notify::new()) },
+        })
+    }
+
+    /// A mail, ready to be stored with what it tells of.
+    ///
+    /// # Errors
+    /// When it can't be sealed.
+    pub(crate) fn seal(&self, mail: &Mail) -> Result<StoreMail, VaultError> {
+        self.store.seal(mail)
+    }
+
+    /// One was stored: it is due.
+    pub(crate) fn stored(&self) {
+        self.store.stored.notify_one();
     }
 }
 
-/// The actor. Its handler only queues; sending lives in a task.
+/// The actor. Its handler only queues; storing and sending live in tasks.
 pub struct Mailer {
-    queue: Arc<MailQueue>,
-    task: TaskGuard,
-    sender: Arc<Sender>,
+    args: MailerArgs,
+    tasks: [TaskGuard; 2],
 }
 
 impl Behavior for Mailer {
@@ -78,44 +122,53 @@ impl Behavior for Mailer {
     type Args = MailerArgs;
 
     fn start(_context: &Context<Self>, args: MailerArgs) -> Result<Self, Failure> {
-        let MailerArgs { queue, sender } = args;
-        let task = TaskGuard::spawn(deliver(Arc::clone(&queue), Arc::clone(&sender)));
-        Ok(Self { queue, task, sender })
+        let tasks = tasks(&args);
+        Ok(Self { args, tasks })
     }
 
     fn handle(&mut self, _context: &Context<Self>, message: MailerMessage) -> Result<(), Failure> {
-        if self.task.is_finished() {
-            // Only a panic in the transport ends it.
-            self.task = TaskGuard::spawn(deliver(Arc::clone(&self.queue), Arc::clone(&self.sender)));
+        if self.tasks.iter().any(TaskGuard::is_finished) {
+            // Only a panic in the transport ends them.
+            self.tasks = tasks(&self.args);
         }
         match message {
-            MailerMessage::Send(mail) => self.queue.push(mail),
+            MailerMessage::Send(mail) => self.args.queue.push(mail),
         }
         Ok(())
     }
 
     fn state(&self) -> &'static str {
-        if self.queue.is_empty() { "idle" } else { "sending" }
+        if self.args.queue.is_empty() { "idle" } else { "queueing" }
     }
 }
 
-/// Longest attempt to hand one mail over.
-const SEND_LIMIT: Duration = Duration::from_secs(30);
+fn tasks(args: &MailerArgs) -> [TaskGuard; 2] {
+    let MailerArgs { queue, sender, store } = args.clone();
+    [
+        TaskGuard::spawn(stored::deliver(store.clone(), Arc::clone(&sender))),
+        TaskGuard::spawn(take_in(queue, sender, store)),
+    ]
+}
 
-async fn deliver(queue: Arc<MailQueue>, sender: Arc<Sender>) {
+/// Stores what is queued; sends it as long as it can't be stored.
+async fn take_in(queue: Arc<MailQueue>, sender: Arc<Sender>, store: Store) {
     loop {
         let waiting = queue.next().await;
+        let (id, kind) = (waiting.id, waiting.mail.kind.as_str());
+        if let Ok(sealed) = store.seal(&waiting.mail)
+            && store.persistence.write(sealed).await.is_ok()
+        {
+            store.stored.notify_one();
+            queue.done(id);
+            continue;
+        }
         let outcome = tokio::time::timeout(SEND_LIMIT, sender.send(&waiting.mail)).await;
-        match outcome.unwrap_or(Outcome::Later("it took too long".into())) {
+        match outcome.unwrap_or_else(|_| Outcome::slow()) {
             Outcome::Sent => {
-                tracing::debug!(mail = waiting.id, kind = waiting.mail.kind, "mail sent");
-                queue.done(waiting.id);
+                tracing::debug!(mail = id, kind, "mail sent");
+                queue.done(id);
             }
-            Outcome::Never(reason) => {
-                tracing::warn!(mail = waiting.id, kind = waiting.mail.kind, %reason, "mail refused, dropping it");
-                queue.done(waiting.id);
-            }
-            Outcome::Later(reason) => queue.failed(waiting.id, &reason, Instant::now()),
+            Outcome::Never(reason) | Outcome::Later(reason) => queue.failed(id, &reason, Instant::now()),
         }
     }
 }

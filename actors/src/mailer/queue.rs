@@ -1,27 +1,21 @@
-//! What waits to be sent, and when each is due.
+//! What waits to be stored, and when each is tried again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rand::RngExt as _;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::Mail;
+use super::stored::pause_after;
+use super::{MAX_ATTEMPTS, Mail};
 
 /// Mails that may wait. Beyond it the oldest goes: its reader has asked again long since.
 pub const CAPACITY: usize = 1_000;
 
-/// Attempts to send one mail. With the pauses between them they cover about an hour.
-pub const MAX_ATTEMPTS: u32 = 9;
-
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_mins(20);
-
-/// The mails that wait. A mail stays here until it is sent or given up, so that it survives
-/// the task that sends it.
+/// The mails that wait. A mail stays here until it is stored, sent or given up, so that it survives
+/// the task that does that.
 #[derive(Debug, Default)]
 pub struct MailQueue {
     state: Mutex<State>,
@@ -73,7 +67,7 @@ impl MailQueue {
         self.state.lock().entries.is_empty()
     }
 
-    /// Waits until nothing waits any more, or the deadline. True: everything was sent or given up.
+    /// Waits until nothing waits any more, or the deadline. True: everything was stored, sent or given up.
     pub async fn drain(&self, deadline: Duration) -> bool {
         let emptied = async {
             loop {
@@ -122,14 +116,13 @@ impl MailQueue {
         let mut state = self.state.lock();
         let Some(entry) = state.entries.iter_mut().find(|entry| entry.id == id) else { return };
         entry.attempts += 1;
-        let kind = entry.mail.kind;
+        let kind = entry.mail.kind.clone();
         if entry.attempts >= MAX_ATTEMPTS {
             tracing::error!(mail = id, kind, reason, "mail could not be sent, giving it up");
             drop(state);
             return self.done(id);
         }
-        let pause = (FIRST_PAUSE * 2_u32.pow(entry.attempts - 1)).min(LONGEST_PAUSE);
-        let pause = pause.mul_f64(rand::rng().random_range(0.8..1.2));
+        let pause = pause_after(entry.attempts);
         tracing::warn!(mail = id, kind, reason, ?pause, "mail could not be sent, trying again later");
         entry.due = now + pause;
     }
@@ -140,7 +133,13 @@ mod tests {
     use super::*;
 
     fn mail() -> Mail {
-        Mail { to: "a@b.c".into(), subject: "s".into(), text: "secret".into(), html: None, kind: "test" }
+        Mail {
+            to: "a@b.c".into(),
+            subject: "s".into(),
+            text: "secret".into(),
+            html: None,
+            kind: "test".into(),
+        }
     }
 
     #[tokio::test(start_paused = true)]

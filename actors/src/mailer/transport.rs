@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
 
 use super::Mail;
 use crate::persistence::new_id;
@@ -27,6 +29,20 @@ pub struct MailSettings {
     pub from: String,
     /// The way out.
     pub transport: MailTransport,
+    /// Certificates (PEM) that an SMTP server is trusted by, besides the public ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl MailSettings {
+    /// Whether they can work, as far as that can be told without sending: a sender that is no address,
+    /// an SMTP URL or certificates that cannot be read. The text does not repeat the URL, as it holds
+    /// a password.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        Sender::new(self).map(|_| ())
+    }
 }
 
 /// Settings that cannot work. Holds no secret.
@@ -36,8 +52,14 @@ pub enum SettingsError {
     #[error("the sender is not a mail address")]
     From,
     /// The SMTP URL cannot be read.
-    #[error("the SMTP URL cannot be read; expected smtps://user:password@host[:port]")]
+    #[error(
+        "the SMTP URL cannot be read; expected smtps://user:password@host[:port], or \
+         smtp://user:password@host[:port]?tls=required for STARTTLS"
+    )]
     Url,
+    /// The certificates cannot be read.
+    #[error("SMTP_CA_FILE cannot be used: {0}")]
+    Certificates(String),
 }
 
 /// What became of an attempt. The texts hold no address and nothing of the mail.
@@ -45,6 +67,13 @@ pub(super) enum Outcome {
     Sent,
     Later(String),
     Never(String),
+}
+
+impl Outcome {
+    /// It did not end within [`super::SEND_LIMIT`].
+    pub(super) fn slow() -> Self {
+        Self::Later("the mail server took too long".into())
+    }
 }
 
 pub(super) struct Sender {
@@ -63,8 +92,11 @@ impl Sender {
         let from = settings.from.parse().map_err(|_| SettingsError::From)?;
         let way = match &settings.transport {
             MailTransport::Smtp(url) => {
-                let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose_secret())
+                let mut builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose_secret())
                     .map_err(|_| SettingsError::Url)?;
+                if let Some(file) = &settings.ca_file {
+                    builder = builder.tls(trusting(url, file)?);
+                }
                 Way::Smtp(Box::new(builder.build()))
             }
             MailTransport::Outbox(directory) => Way::Outbox(directory.clone()),
@@ -80,10 +112,7 @@ impl Sender {
         match &self.way {
             Way::Smtp(transport) => match transport.send(message).await {
                 Ok(_) => Outcome::Sent,
-                // The server's own words may quote the address.
-                Err(error) if error.is_permanent() => Outcome::Never("the mail server refused it".into()),
-                Err(error) if error.is_timeout() => Outcome::Later("the mail server did not answer".into()),
-                Err(_) => Outcome::Later("the mail server cannot be reached or said to wait".into()),
+                Err(error) => failure(&error),
             },
             Way::Outbox(directory) => match write(directory, &message.formatted()).await {
                 Ok(()) => Outcome::Sent,
@@ -104,6 +133,50 @@ impl Sender {
             None => builder.singlepart(SinglePart::plain(text)).ok(),
         }
     }
+}
+
+/// What an error means. The server's own words may quote the address: its code must do.
+fn failure(error: &lettre::transport::smtp::Error) -> Outcome {
+    let code = error.status().map(|code| code.to_string()).unwrap_or_default();
+    if matches!(code.as_str(), "530" | "534" | "535" | "538") {
+        // Ours to mend, and no fault of the mail.
+        return Outcome::Later(format!("the mail server does not let us in ({code}): check SMTP_URL"));
+    }
+    if error.is_permanent() {
+        return Outcome::Never(format!("the mail server refused it ({code})"));
+    }
+    if error.is_transient() {
+        return Outcome::Later(format!("the mail server said to wait ({code})"));
+    }
+    let reason = if error.is_timeout() {
+        "the mail server did not answer"
+    } else if error.is_tls() {
+        "no secure connection to the mail server: check SMTP_URL and SMTP_CA_FILE"
+    } else {
+        "the mail server cannot be reached, or is not trusted: check SMTP_URL and SMTP_CA_FILE"
+    };
+    Outcome::Later(reason.into())
+}
+
+/// TLS as the URL asks for it, with more certificates to trust.
+fn trusting(url: &SecretString, file: &Path) -> Result<Tls, SettingsError> {
+    let why = |error: String| SettingsError::Certificates(format!("{}: {error}", file.display()));
+    let pem = std::fs::read(file).map_err(|error| why(error.to_string()))?;
+    if !String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
+        return Err(why("it holds no certificate in PEM form".into()));
+    }
+    let certificates = Certificate::from_pem(&pem).map_err(|error| why(error.to_string()))?;
+    let url = Url::parse(url.expose_secret()).map_err(|_| SettingsError::Url)?;
+    let host = url.host_str().ok_or(SettingsError::Url)?.to_owned();
+    let parameters = TlsParameters::builder(host).add_root_certificate(certificates).build();
+    let parameters = parameters.map_err(|error| why(error.to_string()))?;
+    let asked = url.query_pairs().find(|(key, _)| key == "tls").map(|(_, value)| value.into_owned());
+    Ok(match (url.scheme(), asked.as_deref()) {
+        ("smtps", _) => Tls::Wrapper(parameters),
+        (_, Some("required")) => Tls::Required(parameters),
+        (_, Some(_)) => Tls::Opportunistic(parameters),
+        (_, None) => return Err(why("it is of no use with an SMTP_URL without TLS".into())),
+    })
 }
 
 /// Under a name that sorts by time; visible only when it is complete.
@@ -131,13 +204,14 @@ mod tests {
         let settings = MailSettings {
             from: "DevPocket <noreply@devpocket.app>".into(),
             transport: MailTransport::Outbox(outbox.clone()),
+            ca_file: None,
         };
         let mail = Mail {
             to: "ann@example.org".into(),
             subject: "Hello".into(),
             text: "123456".into(),
             html: Some("<b>123456</b>".into()),
-            kind: "test",
+            kind: "test".into(),
         };
         assert!(matches!(Sender::new(&settings).unwrap().send(&mail).await, Outcome::Sent));
         let file = std::fs::read_dir(&outbox).unwrap().next().unwrap().unwrap();
@@ -151,6 +225,7 @@ mod tests {
         let settings = MailSettings {
             from: "noreply@devpocket.app".into(),
             transport: MailTransport::Smtp(SecretString::from("nonsense hunter2")),
+            ca_file: None,
         };
         let error = Sender::new(&settings).err().unwrap();
         assert!(!error.to_string().contains("hunter2"));

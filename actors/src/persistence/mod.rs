@@ -21,12 +21,15 @@ mod error;
 pub mod google;
 mod ids;
 pub mod lockout;
+pub mod mails;
 pub mod records;
+pub mod rotation;
 mod secrets;
 pub mod templates;
 pub mod terminals;
 pub mod tokens;
 pub mod users;
+mod variables;
 pub mod vault;
 pub mod verification;
 mod words;
@@ -43,6 +46,7 @@ pub use self::error::{ReadError, WriteError};
 pub use self::ids::{ID_LENGTH, new_id};
 pub(crate) use self::secrets::hex;
 pub use self::secrets::{Hidden, TokenHash, Variables};
+pub use self::variables::{KeptVariables, Sealing};
 pub use self::words::{
     ClusterRole, ClusterStatus, DesiredState, EnvironmentStatus, LogLevel, Plan, Role, RuntimeKind,
     SessionStatus, TemplateCategory, TemplateStatus, UnknownWord, VerificationPurpose,

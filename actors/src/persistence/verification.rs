@@ -23,7 +23,7 @@ pub struct CreateVerification {
     pub purpose: VerificationPurpose,
     /// [`TokenHash::of`] the link's token.
     pub link: TokenHash,
-    /// [`TokenHash::of_code`] of the digits.
+    /// [`super::vault::Vault::code_hash`] of the digits.
     pub code: Option<TokenHash>,
     /// Its end.
     pub expires_at: DateTime<Utc>,
@@ -66,7 +66,7 @@ pub enum Proof {
     Code {
         /// Who.
         user_id: String,
-        /// [`TokenHash::of_code`] of the digits.
+        /// [`super::vault::Vault::code_hash`] of the digits.
         code: TokenHash,
     },
 }

@@ -33,9 +33,6 @@ pub enum ClusterError {
     /// The cluster does not answer, or lacks what environments need.
     #[error("The cluster can't be used, so nothing was stored. {}", .0.join("; "))]
     Unusable(Vec<String>),
-    /// Nothing to seal a kubeconfig with.
-    #[error("SECRET_KEY is not set on this server: it seals kubeconfigs, and without it none is stored")]
-    NoKey,
     /// The cluster is one of the configuration.
     #[error("This cluster is given by the server's configuration: change it there")]
     Given,
@@ -92,7 +89,7 @@ impl System {
     /// Tries a cluster out and adds it. Environments can be made there when this returns.
     ///
     /// # Errors
-    /// `Kubeconfig`, `Unusable`, `NoKey`, or as the write's: `Conflict` when the name is taken.
+    /// `Kubeconfig`, `Unusable`, or as the write's: `Conflict` when the name is taken.
     pub async fn add_cluster(
         &self,
         new: NewCluster,
@@ -190,7 +187,6 @@ impl System {
     /// Seals a kubeconfig for a row, if its cluster can be used.
     async fn examine(&self, id: &str, new: NewKubeconfig) -> Result<(Hidden, Examined), ClusterError> {
         let stored = &self.inner.stored;
-        let vault = stored.vault.as_ref().ok_or(ClusterError::NoKey)?;
         let examined = stored::examine(&new.text, new.context.as_deref(), &stored.kubernetes).await;
         let examined = examined.map_err(|error| match error {
             RuntimeError::Rejected(why) | RuntimeError::Unavailable(why) => ClusterError::Kubeconfig(why),
@@ -199,7 +195,7 @@ impl System {
         if !missing.is_empty() {
             return Err(ClusterError::Unusable(missing));
         }
-        let sealed = stored::sealed(vault, id, &examined.text);
+        let sealed = stored::sealed(self.vault(), id, &examined.text);
         let sealed = sealed.map_err(|error| WriteError::Internal(error.to_string()))?;
         Ok((sealed, examined))
     }

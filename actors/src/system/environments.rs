@@ -13,12 +13,13 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::System;
 use crate::environment::{Change, EnvironmentError, EnvironmentMessage, InstallLog, Selector, spec_of};
-use crate::persistence::EnvironmentStatus;
 use crate::persistence::environments::{
-    self, CreateEnvironment, EnvironmentView, MAX_RECOVERIES, RecordRecovery, Recovery, UpdateEnvironment,
+    self, CreateEnvironment, EnvironmentFilter, EnvironmentView, MAX_RECOVERIES, RecordRecovery, Recovery,
+    UpdateEnvironment,
 };
 use crate::persistence::records::{self, StoredLogLine};
 use crate::persistence::terminals::{self, TerminalSession};
+use crate::persistence::{EnvironmentStatus, Page, ReadError, Sealing};
 use crate::runtime::{CALL_LIMIT, EnvironmentKey, LogLine, LogQuery, LogStream, Runtime, RuntimeError};
 use crate::supervision::{ActorPath, Addr, CallError, Kind, Reply};
 use crate::terminal::{Hub, TerminalMessage};
@@ -58,7 +59,8 @@ impl System {
         &self,
         new: CreateEnvironment,
     ) -> Result<environments::Environment, EnvironmentError> {
-        let row = self.inner.persistence.write(new).await?;
+        let vault = self.vault().clone();
+        let row = self.inner.persistence.write(Sealing { write: new, vault }).await?.opened(self.vault());
         let made = Happening::Status { status: row.status, reason: None };
         self.inner.events.tell(&row.user_id, &row.id, made);
         // Whether its actor can be started now or not: it is found again when it is asked for.
@@ -83,7 +85,7 @@ impl System {
         if update.grows(&before.environment) {
             self.may_grow(&before, &update).await?;
         }
-        self.inner.persistence.write(update).await?;
+        self.inner.persistence.write(Sealing { write: update, vault: self.vault().clone() }).await?;
         let view = self.view(user, &id).await?;
         if let Some(actor) =
             self.inner.registry.find::<EnvironmentMessage>(&ActorPath::of(Kind::Environment, &id))
@@ -106,7 +108,8 @@ impl System {
         if let Some(storage) = &update.storage {
             larger.environment.resources_storage.clone_from(storage);
         }
-        let spec = spec_of(&larger).map_err(|error| EnvironmentError::Refused(error.to_string()))?;
+        let spec =
+            spec_of(&larger, self.vault()).map_err(|error| EnvironmentError::Refused(error.to_string()))?;
         let runtime = self.inner.runtimes.get(&before.environment.cluster_id);
         let runtime = runtime.map_err(EnvironmentError::Refused)?;
         let asked = timeout(MAY_GROW_LIMIT, runtime.may_grow(&spec)).await;
@@ -172,13 +175,30 @@ impl System {
         }
     }
 
-    /// An environment of a user, terminated ones included.
+    /// An environment of a user, terminated ones included, with its variables opened.
     ///
     /// # Errors
     /// `NotFound` also when it is somebody else's.
     pub async fn view(&self, user: &str, id: &str) -> Result<EnvironmentView, EnvironmentError> {
         let view = environments::by_id(self.inner.persistence.pool(), id).await?;
-        view.filter(|view| view.environment.user_id == user).ok_or(EnvironmentError::NotFound)
+        let view = view.filter(|view| view.environment.user_id == user).ok_or(EnvironmentError::NotFound)?;
+        Ok(EnvironmentView { environment: view.environment.opened(self.vault()), ..view })
+    }
+
+    /// A page of environments, their variables opened; and how many there are in all.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn views(
+        &self,
+        filter: &EnvironmentFilter,
+        page: Page,
+    ) -> Result<(Vec<EnvironmentView>, i64), ReadError> {
+        let (mut rows, total) = environments::list(self.inner.persistence.pool(), filter, page).await?;
+        for row in &mut rows {
+            row.environment = row.environment.clone().opened(self.vault());
+        }
+        Ok((rows, total))
     }
 
     /// The newest lines of an environment's log, oldest first.

@@ -9,9 +9,13 @@ use tokio::time::sleep;
 
 use crate::cluster::stored::StoredClusters;
 use crate::cluster::{ClustersArgs, ClustersMessage, GivenCluster, Runtimes};
-use crate::mailer::{Mail, MailSettings, MailerArgs, MailerMessage};
+use crate::mailer::{Mail, MailSettings, MailerArgs, MailerMessage, NoticeLevel, Notices};
 use crate::persistence::environments::{Environment, all_live};
-use crate::persistence::{Command, EngineHandle, EnvironmentStatus, Persistence, ReadError, WriteError};
+use crate::persistence::mails::Mailed;
+use crate::persistence::vault::Vault;
+use crate::persistence::{
+    Command, EngineHandle, EnvironmentStatus, Persistence, ReadError, Write, WriteError, rotation,
+};
 use crate::recorder::RecorderMessage;
 use crate::root::{Root, RootArgs, RootMessage};
 use crate::supervision::{ActorPath, Addr, Kind, Registry, TaskGuard, spawn_root, watchdog};
@@ -41,8 +45,12 @@ pub struct SystemSettings {
     pub clusters: Vec<GivenCluster>,
     /// How to use the clusters of the database.
     pub stored: StoredClusters,
+    /// Seals and opens what the database keeps sealed.
+    pub vault: Vault,
     /// How mail leaves.
     pub mail: MailSettings,
+    /// What owners of environments are told by mail, and where its link leads.
+    pub notices: (NoticeLevel, String),
     /// The most live connections of one user.
     pub connections_per_user: usize,
 }
@@ -78,6 +86,7 @@ struct Inner {
     persistence: Persistence,
     engine: EngineHandle,
     mails: MailerArgs,
+    vault: Vault,
     runtimes: Runtimes,
     presence: Presence,
     streams: Presence,
@@ -104,8 +113,15 @@ impl System {
     pub async fn start(settings: SystemSettings) -> Result<Self, StartError> {
         let registry = Arc::new(Registry::default());
         let engine = EngineHandle::new(settings.pool);
-        let mails = MailerArgs::new(&settings.mail)?;
         let persistence = Persistence::routed(engine.clone(), route(&registry));
+        let mails = MailerArgs::new(&settings.mail, persistence.clone(), settings.vault.clone())?;
+        let (level, link) = settings.notices;
+        let notices = Notices {
+            level,
+            link: link.into(),
+            queue: Arc::clone(&mails.queue),
+            persistence: persistence.clone(),
+        };
         let (runtimes, events) = (Runtimes::default(), Events::default());
         let args = RootArgs {
             engine: engine.clone(),
@@ -115,7 +131,9 @@ impl System {
                 user: String::new(),
                 runtimes: runtimes.clone(),
                 persistence: persistence.clone(),
+                vault: settings.vault.clone(),
                 events: events.clone(),
+                notices,
             },
         };
         {
@@ -153,6 +171,7 @@ impl System {
                 persistence,
                 engine,
                 mails,
+                vault: settings.vault,
                 runtimes,
                 presence: Presence::new(settings.connections_per_user),
                 streams: Presence::new(STREAMS_PER_USER),
@@ -178,10 +197,28 @@ impl System {
         &self.inner.persistence
     }
 
+    /// Seals and opens what the database keeps sealed.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.inner.vault
+    }
+
     /// Tells when the tree has ended.
     #[must_use]
     pub fn ended(&self) -> Ended {
         self.inner.ended.clone()
+    }
+
+    /// Does a durable write and sends a mail that tells of it: both or none.
+    ///
+    /// # Errors
+    /// As the write's.
+    pub async fn write_and_mail<W: Write>(&self, write: W, mail: &Mail) -> Result<W::Output, WriteError> {
+        let mails = &self.inner.mails;
+        let mail = mails.seal(mail).map_err(|error| WriteError::Internal(error.to_string()))?;
+        let output = self.inner.persistence.write(Mailed { write, mail }).await?;
+        mails.stored();
+        Ok(output)
     }
 
     /// Sends a mail, some time soon.
@@ -219,7 +256,7 @@ impl System {
         self.inner.events.listen(user)
     }
 
-    /// Writes what is queued, sends what waits, and ends the tree. Environments and their
+    /// Writes what is queued, mails included, and ends the tree. Environments and their
     /// sessions go on.
     pub async fn shutdown(&self) {
         self.inner.resuming.lock().clear();
@@ -229,12 +266,13 @@ impl System {
             let queued = recorder.call(RecorderMessage::Queued);
             let _ = tokio::time::timeout(DRAIN_LIMIT, queued).await;
         }
+        // Mails are stored; they are sent after the next start.
+        if !self.inner.mails.queue.drain(DRAIN_LIMIT / 2).await {
+            tracing::error!("not all mails were stored or sent before the end");
+        }
         let left = self.inner.engine.drain(DRAIN_LIMIT).await;
         if !left.is_complete() {
             tracing::error!(?left, "not everything was written before the end");
-        }
-        if !self.inner.mails.queue.drain(DRAIN_LIMIT / 2).await {
-            tracing::error!("not all mails were sent before the end");
         }
         let _ = self.inner.root.cast(RootMessage::Stop);
         let mut ended = self.ended();
@@ -251,6 +289,7 @@ impl System {
             }
             sleep(Duration::from_secs(1)).await;
         };
+        rotation::at_start(&self.inner.persistence, &self.inner.vault).await;
         let places = Arc::new(Semaphore::new(RESUMED_AT_ONCE));
         let wanted = rows.into_iter().filter(|row| row.status != EnvironmentStatus::Stopped && meant(row));
         let mut tasks = tokio::task::JoinSet::new();

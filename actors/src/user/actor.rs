@@ -10,6 +10,8 @@ use tokio::time::{Instant, sleep};
 use super::events::Events;
 use crate::cluster::Runtimes;
 use crate::environment::{Environment, EnvironmentArgs, EnvironmentError, EnvironmentMessage, Known};
+use crate::mailer::Notices;
+use crate::persistence::vault::Vault;
 use crate::persistence::{EnvironmentStatus, Persistence, environments, terminals};
 use crate::supervision::{
     ActorPath, Addr, Behavior, ChildExit, Context, Failure, Kind, Reply, RestartPolicy, Supervisor, TaskGuard,
@@ -49,8 +51,12 @@ pub struct UserArgs {
     pub runtimes: Runtimes,
     /// Where everything is kept.
     pub persistence: Persistence,
+    /// Opens what is kept sealed.
+    pub vault: Vault,
     /// Those who listen to what happens.
     pub events: Events,
+    /// Tells owners by mail.
+    pub notices: Notices,
 }
 
 /// The state of a user actor.
@@ -145,13 +151,15 @@ impl User {
     ) -> Result<Addr<EnvironmentMessage>, EnvironmentError> {
         let cluster = &known.view.environment.cluster_id;
         let runtime = self.args.runtimes.get(cluster).map_err(EnvironmentError::Refused)?;
-        let (persistence, events) = (self.args.persistence.clone(), self.args.events.clone());
+        let UserArgs { persistence, vault, events, notices, .. } = self.args.clone();
         let args = || EnvironmentArgs {
             known: Arc::new(RwLock::new(known)),
             runtime,
             persistence,
+            vault,
             log: Arc::default(),
             events,
+            notices,
         };
         let path = || ActorPath::of(Kind::Environment, id);
         self.environments

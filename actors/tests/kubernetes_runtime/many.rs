@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use devpocket_actors::cluster::stored::StoredClusters;
-use devpocket_actors::mailer::{MailSettings, MailTransport};
+use devpocket_actors::mailer::{MailSettings, MailTransport, NoticeLevel};
 use devpocket_actors::persistence::templates::CreateTemplate;
 use devpocket_actors::persistence::users::CreateUser;
+use devpocket_actors::persistence::vault::Vault;
 use devpocket_actors::persistence::{EnvironmentStatus, Plan, RuntimeKind, environments, new_id};
 use devpocket_actors::runtime::kubernetes::{KubernetesConfig, KubernetesRuntime, SCHEDULING_PATIENCE};
 use devpocket_actors::{GivenCluster, System, SystemSettings};
@@ -63,7 +64,13 @@ async fn fifty_at_once_cost_little() {
             runtime: Arc::new(runtime),
         }],
         stored: StoredClusters::default(),
-        mail: MailSettings { from: "noreply@example.org".into(), transport: MailTransport::Nowhere },
+        vault: Vault::new("a-secret-of-more-than-32-characters!"),
+        mail: MailSettings {
+            from: "noreply@example.org".into(),
+            transport: MailTransport::Nowhere,
+            ca_file: None,
+        },
+        notices: (NoticeLevel::None, String::new()),
         connections_per_user: 10,
     };
     let system = System::start(settings).await.unwrap();

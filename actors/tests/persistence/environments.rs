@@ -9,7 +9,7 @@ use devpocket_actors::persistence::*;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::support::{World, plans};
+use crate::support::{World, plans, sealing, variables};
 
 #[tokio::test]
 async fn the_plan_limit_holds_against_parallel_requests() {
@@ -18,7 +18,7 @@ async fn the_plan_limit_holds_against_parallel_requests() {
     for n in 0..20 {
         let create = CreateEnvironment { plans: plans(3), ..world.new_environment(&format!("n{n}")) };
         let persistence = world.persistence.clone();
-        requests.spawn(async move { persistence.write(create).await });
+        requests.spawn(async move { persistence.write(sealing(create)).await });
     }
     let (mut made, mut refused) = (0, 0);
     while let Some(answer) = requests.join_next().await {
@@ -37,7 +37,7 @@ async fn a_name_is_taken_once_and_free_again_after_termination() {
     let mut requests = JoinSet::new();
     for _ in 0..8 {
         let (create, persistence) = (world.new_environment("same"), world.persistence.clone());
-        requests.spawn(async move { persistence.write(create).await });
+        requests.spawn(async move { persistence.write(sealing(create)).await });
     }
     let answers = requests.join_all().await;
     let taken = WriteError::Conflict { constraint: NAME_TAKEN.to_owned() };
@@ -57,7 +57,7 @@ async fn the_rules_are_checked_in_their_order() {
         plans: plans(limit),
         ..world.new_environment(name)
     };
-    let answer = |create| async { world.persistence.write(create).await.map(|_| ()).unwrap_err() };
+    let answer = |create| async { world.persistence.write(sealing(create)).await.map(|_| ()).unwrap_err() };
     assert_eq!(answer(wrong("one", "none", 1)).await, WriteError::LimitReached { limit: 1 });
     assert_eq!(
         answer(wrong("one", "none", 2)).await,
@@ -78,10 +78,10 @@ async fn an_environment_takes_what_it_does_not_say_from_its_template() {
         variables: Variables([("A".into(), "1".into())].into()),
         ..world.new_environment("one")
     };
-    let made = world.persistence.write(create).await.unwrap();
+    let made = world.persistence.write(sealing(create)).await.unwrap();
     assert_eq!((made.status, made.desired_state), (EnvironmentStatus::Creating, DesiredState::Running));
     assert_eq!((made.resources_cpu.as_str(), made.resources_memory.as_str()), ("1", "1Gi"));
-    assert_eq!(made.environment_variables.0.len(), 2);
+    assert_eq!(variables(&made).0.len(), 2);
     let view = environments::by_id(world.persistence.pool(), &made.id).await.unwrap().unwrap();
     assert_eq!((view.template_name.as_str(), view.cluster_name.as_str()), ("debian", "local"));
     let template =
@@ -97,21 +97,24 @@ async fn resources_stay_within_the_plan_and_volumes_never_shrink() {
         storage: Some(storage.into()),
         ..world.new_environment("one")
     };
-    let refused = world.persistence.write(beyond("2", "11Gi")).await.unwrap_err();
+    let refused = world.persistence.write(sealing(beyond("2", "11Gi"))).await.unwrap_err();
     assert!(
         matches!(&refused, WriteError::BeyondPlan(why) if why.contains("cpu 2, storage 11Gi") && why.contains("FREE")),
         "{refused:?}"
     );
-    let one = world.persistence.write(beyond("1", "5Gi")).await.unwrap();
+    let one = world.persistence.write(sealing(beyond("1", "5Gi"))).await.unwrap();
     let storage = |size: &str| UpdateEnvironment {
         id: one.id.clone(),
         storage: Some(size.into()),
         ..UpdateEnvironment::default()
     };
-    let refused = world.persistence.write(storage("4Gi")).await.unwrap_err();
+    let refused = world.persistence.write(sealing(storage("4Gi"))).await.unwrap_err();
     assert!(matches!(refused, WriteError::Refused { why } if why.contains("smaller")), "{refused:?}");
-    assert!(matches!(world.persistence.write(storage("11Gi")).await, Err(WriteError::BeyondPlan(_))));
-    let row = world.persistence.write(storage("10Gi")).await.unwrap();
+    assert!(matches!(
+        world.persistence.write(sealing(storage("11Gi"))).await,
+        Err(WriteError::BeyondPlan(_))
+    ));
+    let row = world.persistence.write(sealing(storage("10Gi"))).await.unwrap();
     assert_eq!(row.resources_storage, "10Gi");
     // On a smaller plan, what it has already may be said again, and other things changed.
     let mut smaller = plans(9);
@@ -122,10 +125,10 @@ async fn resources_stay_within_the_plan_and_volumes_never_shrink() {
         plans: smaller,
         ..storage("10Gi")
     };
-    assert_eq!(world.persistence.write(same).await.unwrap().name, "uno");
+    assert_eq!(world.persistence.write(sealing(same)).await.unwrap().name, "uno");
     // What a template suggests is cut to the plan.
     let two = CreateEnvironment { plans: smaller, ..world.new_environment("two") };
-    assert_eq!(world.persistence.write(two).await.unwrap().resources_storage, "1Gi");
+    assert_eq!(world.persistence.write(sealing(two)).await.unwrap().resources_storage, "1Gi");
 }
 
 #[tokio::test]
@@ -139,13 +142,13 @@ async fn changes_merge_replace_and_remove_variables() {
         variables: Some(VariableChange::Merge(merge)),
         ..UpdateEnvironment::default()
     };
-    let row = world.persistence.write(update).await.unwrap();
-    assert_eq!(row.environment_variables.0, [("A".to_owned(), "1".to_owned())].into());
+    let row = world.persistence.write(sealing(update)).await.unwrap();
+    assert_eq!(variables(&row).0, [("A".to_owned(), "1".to_owned())].into());
     assert_eq!((row.name.as_str(), row.description.as_deref()), ("one", Some("words")));
     world.environment("two").await;
     let rename = UpdateEnvironment { id, name: Some("two".into()), ..UpdateEnvironment::default() };
     assert_eq!(
-        world.persistence.write(rename).await.unwrap_err(),
+        world.persistence.write(sealing(rename)).await.unwrap_err(),
         WriteError::Conflict { constraint: NAME_TAKEN.to_owned() }
     );
 }
@@ -157,7 +160,7 @@ async fn lists_show_the_newest_change_first_and_hide_the_terminated() {
         (world.environment("one").await, world.environment("two").await, world.environment("three").await);
     world.persistence.write(MarkTerminated { id: two.id.clone() }).await.unwrap();
     let touch = UpdateEnvironment { id: one.id.clone(), name: Some("uno".into()), ..Default::default() };
-    world.persistence.write(touch).await.unwrap();
+    world.persistence.write(sealing(touch)).await.unwrap();
     let pool = world.persistence.pool();
     let filter = EnvironmentFilter { user_id: Some(world.user.id.clone()), ..Default::default() };
     let (rows, total) = list(pool, &filter, Page { limit: 1, offset: 0 }).await.unwrap();

@@ -8,5 +8,6 @@ mod engine;
 mod environments;
 mod orphans;
 mod people;
+mod sealing;
 mod support;
 mod templates;

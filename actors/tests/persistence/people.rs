@@ -15,6 +15,7 @@ use devpocket_actors::persistence::verification::{
 use devpocket_actors::persistence::*;
 use tokio::task::JoinSet;
 
+use crate::support::vault;
 use crate::support::{World, new_user};
 
 impl World {
@@ -200,7 +201,7 @@ async fn a_proof_is_good_once_by_link_or_by_code() {
         user_id: id.clone(),
         purpose: VerificationPurpose::VerifyEmail,
         link: TokenHash::of(link),
-        code: Some(TokenHash::of_code(&id, code)),
+        code: Some(vault().code_hash(&id, code)),
         expires_at: Utc::now() + TimeDelta::hours(24),
     };
     let by_link = |link: &str| UseVerification {
@@ -209,7 +210,7 @@ async fn a_proof_is_good_once_by_link_or_by_code() {
     };
     let by_code = |code: &str| UseVerification {
         purpose: VerificationPurpose::VerifyEmail,
-        proof: Proof::Code { user_id: id.clone(), code: TokenHash::of_code(&id, code) },
+        proof: Proof::Code { user_id: id.clone(), code: vault().code_hash(&id, code) },
     };
     let accepted = Verification::Accepted { user_id: id.clone() };
     world.persistence.write(create("old", "000000")).await.unwrap();

@@ -11,6 +11,7 @@ use devpocket_actors::persistence::embedded::{PrivatePostgres, TestDatabase};
 use devpocket_actors::persistence::environments::{CreateEnvironment, Environment};
 use devpocket_actors::persistence::templates::{CreateTemplate, TemplateSpec};
 use devpocket_actors::persistence::users::User;
+use devpocket_actors::persistence::vault::Vault;
 use devpocket_actors::persistence::*;
 use devpocket_actors::plans::Plans;
 use devpocket_actors::runtime::Placement;
@@ -64,7 +65,7 @@ impl World {
     }
 
     pub async fn environment(&self, name: &str) -> Environment {
-        self.persistence.write(self.new_environment(name)).await.unwrap()
+        self.persistence.write(sealing(self.new_environment(name))).await.unwrap()
     }
 
     pub async fn read(&self, id: &str) -> Environment {
@@ -80,6 +81,20 @@ impl World {
         };
         sqlx::query_scalar(query).fetch_one(self.persistence.pool()).await.unwrap()
     }
+}
+
+pub fn vault() -> Vault {
+    Vault::new("a-secret-of-more-than-32-characters!")
+}
+
+/// A write under that vault.
+pub fn sealing<W>(write: W) -> Sealing<W> {
+    Sealing { write, vault: vault() }
+}
+
+/// An environment's variables, opened.
+pub fn variables(row: &Environment) -> Variables {
+    row.environment_variables.open(&vault(), &row.id).unwrap()
 }
 
 pub fn spec(name: &str) -> TemplateSpec {

@@ -163,3 +163,20 @@ async fn a_shutdown_writes_what_was_handed_over() {
     let written: i64 = sqlx::query_scalar(query).fetch_one(persistence.pool()).await.unwrap();
     assert_eq!(written, count);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_is_told_by_mail_that_an_environment_failed() {
+    let mut place = Place::new().await;
+    let environment = place.create("dev").await;
+    place.reaches(&environment, EnvironmentStatus::Running).await;
+    place.system.change_environment(&place.user, &environment, Change::Stop).await.unwrap();
+    place.reaches(&environment, EnvironmentStatus::Stopped).await;
+    assert!(place.mails().is_empty(), "only errors are told");
+    place.spoil(&environment).await;
+    // Whoever asks for it has it started.
+    let start = place.system.change_environment(&place.user, &environment, Change::Start).await;
+    assert!(start.is_ok(), "{start:?}");
+    place.reaches(&environment, EnvironmentStatus::Error).await;
+    let mail = support::eventually("a mail", || async { place.mails().pop() }).await;
+    assert!(mail.contains("Subject: dev has failed") && mail.contains("Its cpu is"), "{mail}");
+}

@@ -13,10 +13,11 @@ use accounts::new_user;
 use agent_binary::agent;
 use devpocket_actors::cluster::stored::StoredClusters;
 use devpocket_actors::environment::Selector;
-use devpocket_actors::mailer::{MailSettings, MailTransport};
+use devpocket_actors::mailer::{MailSettings, MailTransport, NoticeLevel};
 use devpocket_actors::persistence::embedded::{PrivatePostgres, TestDatabase};
 use devpocket_actors::persistence::environments::CreateEnvironment;
 use devpocket_actors::persistence::users::CreateUser;
+use devpocket_actors::persistence::vault::Vault;
 use devpocket_actors::persistence::{EngineHandle, EnvironmentStatus, Persistence, Plan, Variables, new_id};
 use devpocket_actors::plans::{Allowance, Plans};
 use devpocket_actors::runtime::local::{LocalConfig, LocalRuntime, Sandbox, sandbox};
@@ -108,6 +109,26 @@ impl Place {
         self.system.create_environment(new).await.unwrap().id
     }
 
+    /// Spoils what an environment asks for, as a row of an older installation may be spoiled; and
+    /// begins anew, so that it is read.
+    pub async fn spoil(&mut self, environment: &str) {
+        sqlx::query(
+            "UPDATE environments SET resources_cpu = 'lots', desired_state = 'RUNNING' WHERE id = $1",
+        )
+        .bind(environment)
+        .execute(&self.database.pool)
+        .await
+        .unwrap();
+        self.restart().await;
+    }
+
+    /// The mails that were sent.
+    pub fn mails(&self) -> Vec<String> {
+        let outbox = std::fs::read_dir(self.folder.path().join("outbox")).into_iter().flatten().flatten();
+        let mails = outbox.filter(|file| file.file_name().to_string_lossy().ends_with(".eml"));
+        mails.map(|file| std::fs::read_to_string(file.path()).unwrap()).collect()
+    }
+
     pub async fn reaches(&self, environment: &str, status: EnvironmentStatus) {
         eventually(status.as_str(), || async {
             let view = self.system.view(&self.user, environment).await.unwrap();
@@ -181,10 +202,13 @@ async fn start(database: &TestDatabase, runtime: &LocalRuntime, folder: &TempDir
         pool: database.pool.clone(),
         clusters: vec![GivenCluster::local(Arc::new(runtime.clone()))],
         stored: StoredClusters::default(),
+        vault: Vault::new("a-secret-of-more-than-32-characters!"),
         mail: MailSettings {
             from: "noreply@example.org".into(),
             transport: MailTransport::Outbox(folder.path().join("outbox")),
+            ca_file: None,
         },
+        notices: (NoticeLevel::Errors, "https://app.example".into()),
         connections_per_user: 10,
     };
     System::start(settings).await.unwrap()

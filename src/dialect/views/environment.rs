@@ -81,7 +81,7 @@ impl Common {
                 memory: row.resources_memory.clone(),
                 storage: row.resources_storage.clone(),
             },
-            environment_variables: row.environment_variables.clone(),
+            environment_variables: row.environment_variables.plain().cloned().unwrap_or_default(),
             installation_completed: row.installation_completed,
             external_url: row.external_url.clone(),
             created_at: row.created_at.into(),

@@ -7,8 +7,7 @@ use axum::extract::{Path, State};
 use chrono::Utc;
 use devpocket_actors::environment::Change;
 use devpocket_actors::persistence::environments::{
-    self, CreateEnvironment, EnvironmentFilter, EnvironmentView, MAX_RECOVERIES, UpdateEnvironment,
-    VariableChange,
+    CreateEnvironment, EnvironmentFilter, EnvironmentView, MAX_RECOVERIES, UpdateEnvironment, VariableChange,
 };
 use devpocket_actors::persistence::{EnvironmentStatus, Plan, Variables, new_id, records, terminals};
 use utoipa::ToSchema;
@@ -184,7 +183,7 @@ async fn list(State(app): State<App>, principal: Principal, params: Params) -> A
         template: params.text("templateId").map(str::to_owned),
     };
     let page = params.page(20, 100)?;
-    let (rows, total) = environments::list(app.system().persistence().pool(), &filter, page).await?;
+    let (rows, total) = app.system().views(&filter, page).await?;
     Ok(Reply::ok(EnvironmentList {
         environments: rows.iter().map(Environment::from).collect(),
         pagination: Pagination::new(total, page),

@@ -58,7 +58,7 @@ impl Lifecycle {
             self.observed = Some(Observed::Failed(reason.into()));
             return self.show();
         }
-        let spec = spec_of(&self.args.known.read().view);
+        let spec = spec_of(&self.args.known.read().view, &self.args.vault);
         let spec = match spec {
             Ok(spec) => spec,
             Err(error) => {

@@ -8,6 +8,7 @@ use crate::environment::parse_bytes;
 use crate::persistence::engine::{Write, next_sequence};
 use crate::persistence::error::WriteError;
 use crate::persistence::secrets::Variables;
+use crate::persistence::variables::{KeptVariables, Sealing};
 use crate::persistence::words::{DesiredState, EnvironmentStatus, Plan};
 use crate::plans::{Plans, Wish};
 
@@ -77,15 +78,16 @@ impl UpdateEnvironment {
     }
 }
 
-impl Write for UpdateEnvironment {
+impl Write for Sealing<UpdateEnvironment> {
     type Output = Environment;
 
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<Environment, WriteError> {
+        let Self { write: update, vault } = self;
         // Locked: of two changes at once none may undo the other.
         let row: Environment = sqlx::query_as(
             "SELECT * FROM environments WHERE id = $1 AND status <> 'TERMINATED' FOR NO KEY UPDATE",
         )
-        .bind(&self.id)
+        .bind(&update.id)
         .fetch_optional(&mut **tx)
         .await?
         .ok_or(GONE)?;
@@ -93,12 +95,12 @@ impl Write for UpdateEnvironment {
             .bind(&row.user_id)
             .fetch_one(&mut **tx)
             .await?;
-        self.check(&row, plan)?;
-        let variables = match self.variables {
+        update.check(&row, plan)?;
+        let variables = match update.variables {
             None => None,
             Some(VariableChange::Replace(variables)) => Some(variables),
             Some(VariableChange::Merge(changes)) => {
-                let mut variables = row.environment_variables;
+                let mut variables = row.environment_variables.open(&vault, &update.id)?;
                 for (name, value) in changes {
                     match value {
                         Some(value) => variables.0.insert(name, value),
@@ -108,6 +110,8 @@ impl Write for UpdateEnvironment {
                 Some(variables)
             }
         };
+        let seal = |variables: Variables| KeptVariables::seal(&vault, &update.id, &variables).map(Json);
+        let variables = variables.map(seal).transpose()?;
         sqlx::query_as(
             "UPDATE environments
              SET name = COALESCE($2, name), description = CASE WHEN $3 THEN $4 ELSE description END,
@@ -117,14 +121,14 @@ impl Write for UpdateEnvironment {
                  environment_variables = COALESCE($8, environment_variables), updated_at = now()
              WHERE id = $1 AND status <> 'TERMINATED' RETURNING *",
         )
-        .bind(self.id)
-        .bind(self.name)
-        .bind(self.description.is_some())
-        .bind(self.description.flatten())
-        .bind(self.cpu)
-        .bind(self.memory)
-        .bind(self.storage)
-        .bind(variables.map(Json))
+        .bind(update.id)
+        .bind(update.name)
+        .bind(update.description.is_some())
+        .bind(update.description.flatten())
+        .bind(update.cpu)
+        .bind(update.memory)
+        .bind(update.storage)
+        .bind(variables)
         .fetch_optional(&mut **tx)
         .await?
         .ok_or(GONE)

@@ -7,6 +7,7 @@ use super::Environment;
 use crate::persistence::engine::Write;
 use crate::persistence::error::WriteError;
 use crate::persistence::secrets::Variables;
+use crate::persistence::variables::{KeptVariables, Sealing};
 use crate::persistence::words::{ClusterStatus, Plan};
 use crate::plans::{Plans, Wish};
 
@@ -61,36 +62,34 @@ struct Basis {
     environment_variables: Variables,
 }
 
-impl Write for CreateEnvironment {
+impl Write for Sealing<CreateEnvironment> {
     type Output = Environment;
 
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<Environment, WriteError> {
+        let Self { write: new, vault } = self;
         // The owner's row is the lock: of two requests of one person the second counts after
         // the first was committed. Requests of different people do not meet.
         let plan: Plan = sqlx::query_scalar(
             "SELECT subscription_plan FROM users WHERE id = $1 AND is_active FOR NO KEY UPDATE",
         )
-        .bind(&self.user_id)
+        .bind(&new.user_id)
         .fetch_optional(&mut **tx)
         .await?
         .ok_or(WriteError::NotFound { what: "user" })?;
-        let allowance = *self.plans.of(plan);
+        let allowance = *new.plans.of(plan);
         let (live, taken): (i64, bool) = sqlx::query_as(
             "SELECT count(*), COALESCE(bool_or(name = $2), false)
              FROM environments WHERE user_id = $1 AND status <> 'TERMINATED'",
         )
-        .bind(&self.user_id)
-        .bind(&self.name)
+        .bind(&new.user_id)
+        .bind(&new.name)
         .fetch_one(&mut **tx)
         .await?;
         if live >= i64::from(allowance.environments) {
             return Err(WriteError::LimitReached { limit: allowance.environments });
         }
-        let wish = Wish {
-            cpu: self.cpu.as_deref(),
-            memory: self.memory.as_deref(),
-            storage: self.storage.as_deref(),
-        };
+        let wish =
+            Wish { cpu: new.cpu.as_deref(), memory: new.memory.as_deref(), storage: new.storage.as_deref() };
         allowance.check(plan, wish).map_err(WriteError::BeyondPlan)?;
         if taken {
             return Err(WriteError::Conflict { constraint: NAME_TAKEN.to_owned() });
@@ -103,30 +102,31 @@ impl Write for CreateEnvironment {
              RETURNING id, docker_image, default_port, default_resources_cpu,
                        default_resources_memory, default_resources_storage, environment_variables",
         )
-        .bind(&self.template)
+        .bind(&new.template)
         .fetch_optional(&mut **tx)
         .await?
         .ok_or(WriteError::NotFound { what: "template" })?;
-        let cluster_id = self.pick_cluster(tx).await?;
+        let cluster_id = new.pick_cluster(tx).await?;
         let mut variables = basis.environment_variables;
-        variables.0.extend(self.variables.0);
+        variables.0.extend(new.variables.0);
+        let variables = KeptVariables::seal(&vault, &new.id, &variables)?;
         Ok(sqlx::query_as(
             "INSERT INTO environments (id, name, description, user_id, template_id, cluster_id,
                  docker_image, port, resources_cpu, resources_memory, resources_storage,
                  environment_variables)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING *",
         )
-        .bind(self.id)
-        .bind(self.name)
-        .bind(self.description)
-        .bind(self.user_id)
+        .bind(new.id)
+        .bind(new.name)
+        .bind(new.description)
+        .bind(new.user_id)
         .bind(basis.id)
         .bind(cluster_id)
         .bind(basis.docker_image)
         .bind(basis.default_port)
-        .bind(self.cpu.unwrap_or_else(|| allowance.at_most_cpu(basis.default_resources_cpu)))
-        .bind(self.memory.unwrap_or_else(|| allowance.at_most_memory(basis.default_resources_memory)))
-        .bind(self.storage.unwrap_or_else(|| allowance.at_most_storage(basis.default_resources_storage)))
+        .bind(new.cpu.unwrap_or_else(|| allowance.at_most_cpu(basis.default_resources_cpu)))
+        .bind(new.memory.unwrap_or_else(|| allowance.at_most_memory(basis.default_resources_memory)))
+        .bind(new.storage.unwrap_or_else(|| allowance.at_most_storage(basis.default_resources_storage)))
         .bind(Json(variables))
         .fetch_one(&mut **tx)
         .await?)

@@ -20,7 +20,8 @@ pub use self::reads::{
     Activity, EnvironmentFilter, Fate, activity, all_live, by_id, count_by_status, count_live, fates, list,
 };
 pub use self::recovery::{MAX_RECOVERIES, RECOVERY_PAUSE, RecordRecovery, Recovery};
-use super::secrets::Variables;
+use super::variables::KeptVariables;
+use super::vault::Vault;
 use super::words::{DesiredState, EnvironmentStatus, Plan, TemplateCategory};
 use crate::runtime::Placement;
 
@@ -50,7 +51,7 @@ pub struct Environment {
     pub resources_memory: String,
     pub resources_storage: String,
     #[sqlx(json)]
-    pub environment_variables: Variables,
+    pub environment_variables: KeptVariables,
     pub installation_completed: bool,
     pub external_url: Option<String>,
     pub kubernetes_namespace: Option<String>,
@@ -82,4 +83,17 @@ pub struct EnvironmentView {
     pub owner_plan: Plan,
     pub cluster_name: String,
     pub cluster_region: String,
+}
+
+impl Environment {
+    /// With its variables opened, to be shown. What can't be opened stays sealed, with a line in the
+    /// log: the environment is still there, and its owner can give it new ones.
+    #[must_use]
+    pub fn opened(mut self, vault: &Vault) -> Self {
+        match self.environment_variables.open(vault, &self.id) {
+            Ok(variables) => self.environment_variables = KeptVariables::Plain(variables),
+            Err(error) => tracing::error!(environment = self.id, %error, "its variables can't be shown"),
+        }
+        self
+    }
 }

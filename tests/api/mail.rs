@@ -1,0 +1,132 @@
+//! Mail through a real mail server: every way of connecting, and everything that can go wrong.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::server::TestServer;
+use crate::smtp::{Authority, PASSWORD, Smtp, USER};
+
+/// The six digits in a mail's text.
+fn code(mail: &serde_json::Value) -> String {
+    let data = mail["data"].as_str().unwrap();
+    let mut words = data.split(|c: char| !c.is_ascii_alphanumeric());
+    words.find(|word| word.len() == 6 && word.bytes().all(|b| b.is_ascii_digit())).unwrap().to_owned()
+}
+
+/// Waits until the table of mails is as it should be. The deadline only ends a test that would fail.
+async fn until(server: &TestServer, condition: &'static str) {
+    let pool = server.running.system().persistence().pool();
+    for _ in 0..1_000 {
+        let query = sqlx::AssertSqlSafe(format!("SELECT COALESCE({condition}, false) FROM outgoing_mails"));
+        if sqlx::query_scalar(query).fetch_one(pool).await.unwrap() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let what: Vec<(String, i32, Option<String>)> =
+        sqlx::query_as("SELECT state, attempts, last_error FROM outgoing_mails")
+            .fetch_all(pool)
+            .await
+            .unwrap();
+    panic!("never happened: {condition}; there are {what:?}");
+}
+
+#[tokio::test]
+async fn somebody_registers_verifies_and_is_welcome() {
+    let mut smtp = Smtp::plain(0).await;
+    let url = format!("smtp://127.0.0.1:{}", smtp.port);
+    let server = TestServer::start(&[("SMTP_URL", &url)]).await;
+    let body = json!({ "email": "ann@example.org", "username": "ann", "password": crate::server::PASSWORD,
+                       "fullName": "Ann <b> & 'Co'" });
+    let registered = server.post("/api/v1/auth/register", body).await;
+    let mail = smtp.next().await;
+    assert_eq!(mail["to"], json!(["ann@example.org"]));
+    let data = mail["data"].as_str().unwrap();
+    assert!(data.contains("multipart/alternative"), "{data}");
+    assert!(data.contains("Hello Ann <b> & 'Co',"), "the text is not HTML: {data}");
+    assert!(data.contains("Hello Ann &lt;b&gt; &amp; &#39;Co&#39;,"), "the HTML is: {data}");
+    let token = registered.text("accessToken");
+    let verified = server.post_as("/api/v1/auth/verify-email", token, json!({ "token": code(&mail) })).await;
+    assert_eq!(verified.status, 200, "{}", verified.body);
+    let welcome = smtp.next().await;
+    assert!(welcome["data"].as_str().unwrap().contains("Subject: Welcome to DevPocket"), "{welcome}");
+    until(&server, "count(*) = 0").await;
+    server.running.stop().await;
+}
+
+#[tokio::test]
+async fn mail_goes_over_tls_to_a_trusted_server_alone() {
+    let authority = Authority::new();
+    let ca = authority.path("ca.pem").display().to_string();
+    let account = format!("{USER}:pa%3Ass%40word");
+    for (tls, scheme, query) in [("starttls", "smtp", "?tls=required"), ("implicit", "smtps", "")] {
+        let mut smtp = Smtp::secure(tls, &authority).await;
+        let url = format!("{scheme}://{account}@localhost:{}{query}", smtp.port);
+        let server = TestServer::start(&[("SMTP_URL", &url), ("SMTP_CA_FILE", &ca)]).await;
+        server.register("ann").await;
+        let mail = smtp.next().await;
+        assert_eq!((&mail["secure"], &mail["user"]), (&json!(true), &json!(USER)), "{tls}");
+        server.running.stop().await;
+        // One that is not trusted is told nothing, and the mail waits.
+        let server = TestServer::start(&[("SMTP_URL", &url)]).await;
+        server.register("bob").await;
+        until(&server, "count(*) = 1 AND bool_and(last_error LIKE '%SMTP_CA_FILE%')").await;
+        server.running.stop().await;
+        // Neither is a wrong password the mail's fault.
+        let wrong = format!("{scheme}://{USER}:wrong@localhost:{}{query}", smtp.port);
+        let server = TestServer::start(&[("SMTP_URL", &wrong), ("SMTP_CA_FILE", &ca)]).await;
+        server.register("cleo").await;
+        until(&server, "count(*) = 1 AND bool_and(state = 'WAITING' AND last_error LIKE '%535%')").await;
+        server.running.stop().await;
+        assert_eq!(smtp.stop().await, [""; 0], "{tls}");
+    }
+    assert!(!account.contains(PASSWORD));
+}
+
+#[tokio::test]
+async fn what_is_refused_is_kept_and_can_be_sent_later() {
+    let mut smtp = Smtp::plain(0).await;
+    let url = format!("smtp://127.0.0.1:{}", smtp.port);
+    let server = TestServer::start(&[("SMTP_URL", &url)]).await;
+    server.register("refused").await;
+    until(&server, "count(*) = 1 AND bool_and(state = 'DEAD' AND attempts = 1 AND last_error LIKE '%550%')")
+        .await;
+    let (_, listed) = server.command(&["mail", "dead"]);
+    assert!(listed.contains("verify-email") && listed.contains("refused@example.org"), "{listed}");
+    let pool = server.running.system().persistence().pool();
+    let (id, content): (String, String) =
+        sqlx::query_as("SELECT id, content FROM outgoing_mails").fetch_one(pool).await.unwrap();
+    assert!(content.starts_with("v1.") && !content.contains("example"), "{content}");
+    let (ok, said) = server.command(&["mail", "retry", "nothing"]);
+    assert!(!ok && said.contains("no dead mail"), "{said}");
+    let (ok, said) = server.command(&["mail", "retry", &id]);
+    assert!(ok && said.starts_with("1 mails"), "{said}");
+    // Refused again, and counted from the beginning.
+    until(&server, "count(*) = 1 AND bool_and(state = 'WAITING' OR attempts = 1)").await;
+    server.running.stop().await;
+    let server = TestServer::start(&[("SMTP_URL", &url)]).await;
+    server.register("later").await;
+    assert_eq!(smtp.next().await["delayed"], "later@example.org");
+    assert_eq!(smtp.next().await["to"], json!(["later@example.org"]));
+    until(&server, "count(*) = 0").await;
+    server.running.stop().await;
+    assert_eq!(smtp.stop().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn mails_wait_for_a_server_that_is_down_and_outlive_the_process() {
+    let smtp = Smtp::plain(0).await;
+    let port = smtp.port;
+    smtp.stop().await;
+    let url = format!("smtp://127.0.0.1:{port}");
+    let server = TestServer::start(&[("SMTP_URL", &url)]).await;
+    server.register("ann").await;
+    until(&server, "count(*) = 1 AND bool_and(attempts = 1 AND last_error IS NOT NULL)").await;
+    let server = server.restarted(&[("SMTP_URL", &url)]).await;
+    let mut smtp = Smtp::plain(port).await;
+    assert_eq!(smtp.next().await["to"], json!(["ann@example.org"]));
+    until(&server, "count(*) = 0").await;
+    server.running.stop().await;
+    assert_eq!(smtp.stop().await, [""; 0], "it came once");
+}
