@@ -197,7 +197,9 @@ async fn bodies_are_bounded_in_depth_and_in_members() {
 async fn as_many_sign_ins_wait_as_there_is_room_for_and_the_rest_comes_again() {
     let server = TestServer::start(&[("BCRYPT_ROUNDS", "10")]).await;
     let cores = std::thread::available_parallelism().unwrap().get();
-    let many = (0..cores * 32 + 60).map(|_| server.login("nobody", "wrong"));
+    // Of one account they would come one after the other.
+    let names: Vec<String> = (0..cores * 32 + 60).map(|number| format!("nobody{number}")).collect();
+    let many = names.iter().map(|name| server.login(name, "wrong"));
     let began = Instant::now();
     let all = futures_util::future::join_all(many);
     // The others are served meanwhile: hashing has threads of its own.
