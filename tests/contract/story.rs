@@ -33,6 +33,7 @@ const TABLES: &[(&str, &str)] = &[
     ("users", include_str!("users.table")),
     ("templates", include_str!("templates.table")),
     ("environments", include_str!("environments.table")),
+    ("clusters", include_str!("clusters.table")),
     // Last: it ends sign-ins.
     ("admin", include_str!("admin.table")),
 ];
