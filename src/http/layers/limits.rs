@@ -21,6 +21,7 @@ use crate::app::App;
 use crate::config::Limits;
 use crate::http::client;
 use crate::http::error::ApiError;
+use crate::http::pages;
 use crate::http::session::Shown;
 
 /// Buckets of each limit.
@@ -32,7 +33,7 @@ const QUARTER: Duration = Duration::from_mins(15);
 /// All limits.
 pub struct RateLimits {
     enabled: bool,
-    /// Every request but health checks.
+    /// Every request but health checks and files of the web pages.
     pub requests: Limit,
     /// Registering and signing in, by account and address.
     pub sign_ins: Limit,
@@ -123,7 +124,7 @@ impl Limit {
 pub async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
     let limits = app.limits();
     let path = request.uri().path();
-    if !limits.enabled || path.starts_with("/health") || path == "/api/v1/health" {
+    if !limits.enabled || path.starts_with("/health") || path == "/api/v1/health" || pages::is_file(path) {
         return next.run(request).await;
     }
     let key = match request.extensions().get::<Shown>().and_then(Shown::access) {
