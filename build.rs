@@ -19,27 +19,37 @@ fn main() -> io::Result<()> {
     }
     // The order of bytes, which is how a file is searched for.
     files.sort_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
+    // Copied first: they may be built anew while this is being compiled.
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    let kept = out.join("web");
+    if kept.is_dir() {
+        fs::remove_dir_all(&kept)?;
+    }
     let mut code = String::from("static FILES: &[File] = &[\n");
     for file in &files {
         let Some(path) = file.strip_prefix(&root).ok().and_then(Path::to_str) else { continue };
         if path.ends_with(".br") || path.ends_with(".gz") {
             continue;
         }
-        let packed = |ending: &str| {
-            let packed = PathBuf::from(format!("{}.{ending}", file.display()));
-            match packed.is_file() {
-                true => format!("Some(include_bytes!({packed:?}))"),
-                false => "None".to_owned(),
+        let keep = |name: &str| -> io::Result<String> {
+            let copy = kept.join(name);
+            fs::create_dir_all(copy.parent().unwrap_or(&kept))?;
+            fs::copy(root.join(name), &copy)?;
+            Ok(format!("include_bytes!({copy:?})"))
+        };
+        let packed = |ending: &str| -> io::Result<String> {
+            let name = format!("{path}.{ending}");
+            if root.join(&name).is_file() {
+                Ok(format!("Some({})", keep(&name)?))
+            } else {
+                Ok("None".to_owned())
             }
         };
-        let (brotli, gzip) = (packed("br"), packed("gz"));
-        let _ = writeln!(
-            code,
-            "    File {{ path: {path:?}, plain: include_bytes!({file:?}), brotli: {brotli}, gzip: {gzip} }},"
-        );
+        let (plain, brotli, gzip) = (keep(path)?, packed("br")?, packed("gz")?);
+        let _ =
+            writeln!(code, "    File {{ path: {path:?}, plain: {plain}, brotli: {brotli}, gzip: {gzip} }},");
     }
     code.push_str("];\n");
-    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     fs::write(out.join("web_files.rs"), code)
 }
 

@@ -8,6 +8,7 @@ mod docs;
 mod environments;
 mod google;
 mod lockout;
+mod pages;
 mod protocol;
 mod refusals;
 mod resources;

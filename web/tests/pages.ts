@@ -37,9 +37,9 @@ declare global {
   }
 }
 
-/** The shown terminal's text, wrapped lines joined. */
-export function text(page: Page): Promise<string> {
-  return page.evaluate(() => {
+/** The shown terminal's text, lines joined that were wrapped, if that is wanted. */
+export function text(page: Page, joined = true): Promise<string> {
+  return page.evaluate((joined) => {
     const terminal = document.querySelector<HTMLElement>('.screen:not([hidden])')?.terminal;
     if (!terminal) return '';
     const lines: string[] = [];
@@ -47,11 +47,11 @@ export function text(page: Page): Promise<string> {
     for (let at = 0; at < buffer.length; at += 1) {
       const line = buffer.getLine(at);
       const said = line?.translateToString(true) ?? '';
-      if (line?.isWrapped && lines.length > 0) lines[lines.length - 1] += said;
+      if (joined && line?.isWrapped && lines.length > 0) lines[lines.length - 1] += said;
       else lines.push(said);
     }
     return lines.join('\n').trimEnd();
-  });
+  }, joined);
 }
 
 export async function shows(page: Page, what: string | RegExp, patience?: number): Promise<string> {
@@ -78,7 +78,10 @@ export async function run(page: Page, command: string): Promise<void> {
 }
 
 export function live(page: Page): Promise<unknown> {
-  return page.waitForFunction(
-    () => document.querySelector('.state')?.getAttribute('data-state') === 'live',
-  );
+  return until('the terminal is connected', async () => (await state(page)) === 'live');
+}
+
+/** What the quiet line knows of the connection. */
+export function state(page: Page): Promise<string | null> {
+  return page.evaluate(() => document.querySelector('.state')?.getAttribute('data-state') ?? null);
 }

@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { ask, asked } from '../api/http';
 import { signedIn } from '../api/tokens';
+import { readUser } from '../environments/state';
 import { go, Link, nextPlace } from '../router';
 import { Field, Problem, useDoing } from '../ui/parts';
 import { Frame } from './Frame';
@@ -18,6 +19,7 @@ export function Verify({ query }: { query: URLSearchParams }) {
   const verify = (proof: object) =>
     run(async () => {
       await askHere('POST', '/auth/verify-email', proof);
+      if (signedIn.value) await readUser();
       go(signedIn.value ? nextPlace(query) : `/sign-in?${new URLSearchParams({ name: email })}`, 'replace');
     });
   useEffect(() => {

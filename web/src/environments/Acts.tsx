@@ -8,6 +8,13 @@ import { type Act, acts } from './words';
 
 const WORDS: Record<Act, string> = { start: 'Start', stop: 'Stop', restart: 'Restart', delete: 'Delete' };
 
+const LOOKS: Record<Act, string> = {
+  start: 'button button-main',
+  stop: 'button button-quiet',
+  restart: 'button button-quiet',
+  delete: 'button button-quiet button-bad',
+};
+
 const QUESTIONS: Partial<Record<Act, (name: string) => string>> = {
   stop: (name) => `All programs and terminals in ${name} end. Its files stay.`,
   restart: (name) => `All programs and terminals in ${name} end, and it starts again. Its files stay.`,
@@ -42,7 +49,7 @@ export function Acts({ environment, problem }: Props) {
         <button
           key={what}
           type="button"
-          class={what === 'delete' ? 'button button-quiet button-bad' : 'button button-quiet'}
+          class={LOOKS[what]}
           disabled={busy}
           aria-label={`${WORDS[what]} ${name}`}
           onClick={() => (QUESTIONS[what] ? setAsking(what) : void act(what))}

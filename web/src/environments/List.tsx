@@ -62,7 +62,7 @@ export function List() {
             <h1>Environments</h1>
             <Quota />
           </div>
-          {list && list.length > 0 && (
+          {list && list.length > 0 && !full && (
             <Link to="/environments/new" class="button button-main">
               <Icon name="plus" /> New
             </Link>

@@ -52,7 +52,8 @@ export function offline(): void {
   feed?.offline();
 }
 
-async function readUser(): Promise<void> {
+/** Who it is, and whether verified by now. */
+export async function readUser(): Promise<void> {
   try {
     user.set(await asked<User>('GET', '/auth/me'));
   } catch {

@@ -37,5 +37,7 @@ export function colours(): ITheme {
     cursor: token('cursor'),
     cursorAccent: token('ground'),
     selectionBackground: token('selection'),
+    // A line beside the scroll bar that means nothing.
+    overviewRulerBorder: token('ground'),
   };
 }

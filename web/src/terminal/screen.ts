@@ -11,6 +11,7 @@ import { Store } from '../store';
 import { theme } from '../ui/theme';
 import { arrow, type Arrow, isReport, modified, type Modifiers } from './keys';
 import { colours, fontSize } from './look';
+import { hasFastWebgl } from './webgl';
 import { touch } from './touch';
 import { newStream, transportTo } from './transport';
 
@@ -20,6 +21,9 @@ const PENDING_LIMIT = 8 * 1024 * 1024;
 const PIECE = 64 * 1024;
 /** How long a session that is not shown stays connected, in milliseconds. */
 const REST_AFTER = 60_000;
+
+/** How long after a composition that a modifier ended its text is dropped, in milliseconds. */
+const TAKEN_FOR = 60;
 
 /** How a modifier of the bar is: for the next key, or until it is tapped again. */
 export type Stuck = 'off' | 'once' | 'locked';
@@ -209,8 +213,9 @@ export class Screen {
     this.undo.push(() => observer.disconnect());
   }
 
-  /** Draws with WebGL where there is one; the emulator's own renderer does without. */
+  /** Draws with WebGL where hardware does it; the emulator's own renderer does without. */
   private async accelerate(): Promise<void> {
+    if (!hasFastWebgl()) return;
     try {
       const { WebglAddon } = await import('@xterm/addon-webgl');
       const webgl = new WebglAddon();
@@ -238,23 +243,16 @@ export class Screen {
       if (this.taken !== undefined || (!ctrl && !alt) || event.data === '') return;
       this.taken = event.data;
       this.typed(event.data.slice(-1));
+      // Ends the composition; the emulator tells what became of it right after.
       area.blur();
       area.focus({ preventScroll: true });
-    };
-    const ended = () => {
-      if (this.taken === undefined) return;
-      // The emulator tells the word after this event; then it is over.
       setTimeout(() => {
         this.taken = undefined;
         area.value = '';
-      }, 50);
+      }, TAKEN_FOR);
     };
     area.addEventListener('compositionupdate', updated);
-    area.addEventListener('compositionend', ended);
-    return () => {
-      area.removeEventListener('compositionupdate', updated);
-      area.removeEventListener('compositionend', ended);
-    };
+    return () => area.removeEventListener('compositionupdate', updated);
   }
 
   private data(data: string): void {
@@ -263,8 +261,11 @@ export class Screen {
       if (this.sizeFrom === undefined || this.sizeFrom === this.stream) this.send(new TextEncoder().encode(data));
       return;
     }
-    if (this.taken !== undefined && this.taken === data) return;
-    this.typed(data);
+    if (this.taken !== data) {
+      this.typed(data);
+      return;
+    }
+    this.taken = undefined;
   }
 
   private typed(data: string): void {

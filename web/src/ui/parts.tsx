@@ -20,7 +20,7 @@ const ICONS = {
   more: 'M5 12h.01M12 12h.01M19 12h.01',
   sun: 'M12 3v2M12 19v2M3 12h2M19 12h2M5.6 5.6L7 7M17 17l1.4 1.4M5.6 18.4L7 17M17 7l1.4-1.4M16 12a4 4 0 1 1-8 0 4 4 0 0 1 8 0z',
   moon: 'M20 14.5A8.5 8.5 0 0 1 9.5 4 8.5 8.5 0 1 0 20 14.5z',
-  out: 'M14 4h5v16h-5M4 12h11M11 8l4 4-4 4',
+  out: 'M10 4H5v16h5M9 12h11M16 8l4 4-4 4',
 } as const;
 
 export function Icon({ name }: { name: keyof typeof ICONS }) {
