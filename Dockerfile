@@ -1,9 +1,17 @@
 # syntax=docker/dockerfile:1
 # The server and the agent. See deploy/README.md for what a container can and can't do yet.
 
+FROM node:22-bookworm-slim AS web
+WORKDIR /web
+COPY web/package.json web/package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY web .
+RUN npm run build
+
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
+COPY --from=web /web/dist/site web/dist/site
 # The static agent for environments, and the server.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     cargo build --locked --profile dist --bin devpocket \

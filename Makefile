@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup run agent-image test test-kubernetes schemathesis bench-api lint openapi fmt bench
+.PHONY: help setup run web agent-image test test-kubernetes test-browser schemathesis bench-api lint openapi fmt bench
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -13,7 +13,13 @@ setup: ## Installs what running and testing need (asks first)
 
 run: ## Builds and starts the server with a database of its own: make run ARGS="--listen 127.0.0.1:9000"
 	@scripts/setup run
+	@scripts/setup web
+	@scripts/web
 	@scripts/run $(ARGS)
+
+web: ## Builds the web pages, which the next build of the server takes along
+	@scripts/setup web
+	@scripts/web
 
 agent-image: ## Writes the agent's image as an OCI archive: target/agent-image.tar
 	@scripts/agent-image $(OUTPUT) $(TAG)
@@ -25,6 +31,10 @@ test: ## Runs all tests that need no cluster: make test ARGS="-E 'test(name)'"
 test-kubernetes: ## Runs the tests that need a cluster: make test-kubernetes KUBECONFIG=~/.kube/config
 	@scripts/setup test
 	@scripts/test-kubernetes $(ARGS)
+
+test-browser: ## Runs the tests in a real browser: make test-browser ARGS="-t paste"
+	@scripts/setup browser
+	@scripts/test-browser $(ARGS)
 
 schemathesis: ## Asks a server at random what its OpenAPI document allows: EXAMPLES=50 make schemathesis
 	@scripts/setup test

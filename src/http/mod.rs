@@ -9,6 +9,7 @@ pub mod client;
 pub mod error;
 pub mod input;
 pub mod layers;
+pub mod pages;
 pub mod routes;
 pub mod session;
 pub mod validate;

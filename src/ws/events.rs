@@ -15,6 +15,10 @@ use super::upgrade::{Handshake, WebSocket};
 use crate::app::App;
 use crate::events::{CHECK_EVERY, Feed};
 
+/// The subprotocol of this socket. Naming it is needed by browsers only: they show their ticket as a
+/// subprotocol, and take no answer that chooses none.
+const SUBPROTOCOL: &str = "devpocket.events";
+
 /// Answers a request for an events socket: accepts, and refuses by closing.
 pub(super) fn open(app: App, request: Request) -> Response {
     let handshake = match Handshake::of(&app, request) {
@@ -22,7 +26,8 @@ pub(super) fn open(app: App, request: Request) -> Response {
         Err(error) => return error.into_response(),
     };
     let (served, facts) = (app.clone(), handshake.facts.clone());
-    handshake.accept(&app, None, json::MAX_MESSAGE, move |mut socket, mut counted| async move {
+    let protocol = facts.protocols().any(|offered| offered == SUBPROTOCOL).then_some(SUBPROTOCOL);
+    handshake.accept(&app, protocol, json::MAX_MESSAGE, move |mut socket, mut counted| async move {
         let ending = match facts.check_origin(&served) {
             Err(_) => Ending::refused("Origin not allowed"),
             Ok(()) => match facts.identify(&served).await {

@@ -15,6 +15,7 @@ mod google;
 mod import;
 mod lockout;
 mod mail;
+mod pages;
 mod protocol;
 mod refusals;
 mod resources;

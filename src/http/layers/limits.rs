@@ -22,6 +22,7 @@ use crate::app::App;
 use crate::config::Limits;
 use crate::http::client;
 use crate::http::error::ApiError;
+use crate::http::pages;
 use crate::http::session::Shown;
 
 /// Buckets of each limit.
@@ -48,7 +49,7 @@ struct Told {
 /// All limits.
 pub struct RateLimits {
     enabled: bool,
-    /// Every request but health checks.
+    /// Every request but health checks and files of the web pages.
     pub requests: Limit,
     /// Registering and signing in, by account and address.
     pub sign_ins: Limit,
@@ -147,7 +148,7 @@ impl Told {
 pub async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
     let limits = app.limits();
     let path = request.uri().path();
-    if !limits.enabled || path.starts_with("/health") || path == "/api/v1/health" {
+    if !limits.enabled || path.starts_with("/health") || path == "/api/v1/health" || pages::is_file(path) {
         return next.run(request).await;
     }
     let key = match request.extensions().get::<Shown>().and_then(Shown::access) {

@@ -21,10 +21,12 @@ mod templates;
 mod tickets;
 
 use axum::extract::{OriginalUri, Request};
+use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::error::ApiError;
 use super::layers::path::OriginalPath;
+use super::pages;
 use crate::app::App;
 
 /// All of them. None ends in a slash: those are taken off before.
@@ -48,8 +50,11 @@ fn api() -> OpenApiRouter<App> {
         .nest("/admin", admin::routes())
 }
 
-/// What is not served, by path or by method, is not there.
-pub(super) async fn not_found(OriginalUri(uri): OriginalUri, request: Request) -> ApiError {
+/// What is no route's: a web page, or not there, by path or by method.
+pub(super) async fn not_found(OriginalUri(uri): OriginalUri, request: Request) -> Result<Response, ApiError> {
+    if let Some(page) = pages::at(&request) {
+        return Ok(page);
+    }
     let path = request.extensions().get::<OriginalPath>().map_or(uri.path(), |path| path.0.as_str());
-    ApiError::no_route(request.method().as_str(), path)
+    Err(ApiError::no_route(request.method().as_str(), path))
 }

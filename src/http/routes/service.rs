@@ -2,6 +2,8 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::{HeaderMap, VARY};
+use axum::response::{IntoResponse as _, Response};
 use chrono::Utc;
 use devpocket_actors::persistence::connect;
 use devpocket_actors::supervision::watchdog;
@@ -11,6 +13,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::dialect::Reply;
 use crate::dialect::views::{Features, Health, Info, Live, PlanLimits, Ready, Root, Timestamp};
+use crate::http::pages;
 
 const NAME: &str = "DevPocket API";
 /// The version of the API, which clients look at; not the one of this build.
@@ -30,17 +33,21 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(info)).route("/health", axum::routing::get(health))
 }
 
-/// The front door.
+/// The front door: the web page for browsers, which ask for HTML.
 #[utoipa::path(get, path = "/", tag = "service", responses((status = 200, body = Root)))]
-async fn root(State(app): State<App>) -> Reply {
-    Reply::ok(Root {
+async fn root(State(app): State<App>, headers: HeaderMap) -> Response {
+    if pages::wanted(&headers) {
+        return pages::index(&headers);
+    }
+    let answer = Reply::ok(Root {
         message: "Welcome to the DevPocket API",
         version: API_VERSION,
         environment: app.config().mode.as_str(),
         documentation: app.config().web.api_docs.then_some("/api/v1/docs"),
         health: "/health",
         timestamp: Timestamp::now(),
-    })
+    });
+    ([(VARY, "Accept")], answer).into_response()
 }
 
 /// How the server is. Also at `/api/v1/health`.

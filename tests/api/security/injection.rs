@@ -178,8 +178,9 @@ async fn ids_of_requests_and_names_of_clients_are_repeated_only_where_they_are_h
         assert!(id != odd && id.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{odd}: {id}");
         assert_eq!(answer.text("requestId"), id);
     }
-    // A path is repeated as JSON text, which no browser takes for a page.
-    let page = server.raw("GET /%3Cscript%3Ealert(1)%3C/script%3E HTTP/1.1\r\nAccept: text/html", b"").await;
+    // A path is repeated as JSON text, which no browser takes for a page. (The pages repeat none.)
+    let page =
+        server.raw("GET /api/v1/%3Cscript%3Ealert(1)%3C/script%3E HTTP/1.1\r\nAccept: text/html", b"").await;
     assert_eq!(page.header("content-type"), Some("application/json"));
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
     server.running.stop().await;

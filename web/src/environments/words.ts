@@ -1,0 +1,43 @@
+// What a status means to a person, and what can be done.
+
+import type { Status } from '../api/model';
+
+export type Tone = 'good' | 'busy' | 'idle' | 'bad';
+
+export function describe(phase: Status): { word: string; tone: Tone } {
+  switch (phase) {
+    case 'RUNNING':
+      return { word: 'Running', tone: 'good' };
+    case 'STOPPED':
+      return { word: 'Stopped', tone: 'idle' };
+    case 'ERROR':
+      return { word: 'Failed', tone: 'bad' };
+    case 'TERMINATED':
+      return { word: 'Deleted', tone: 'idle' };
+    case 'STOPPING':
+      return { word: 'Stopping…', tone: 'busy' };
+    case 'RESTARTING':
+      return { word: 'Restarting…', tone: 'busy' };
+    case 'INSTALLING':
+      return { word: 'Installing…', tone: 'busy' };
+    case 'CONFIGURING':
+      return { word: 'Configuring…', tone: 'busy' };
+    default:
+      return { word: 'Starting…', tone: 'busy' };
+  }
+}
+
+export type Act = 'start' | 'stop' | 'restart' | 'delete';
+
+/** What can be done with an environment now. A running one is stopped before it is deleted. */
+export function acts(phase: Status): Act[] {
+  switch (phase) {
+    case 'RUNNING':
+      return ['restart', 'stop'];
+    case 'STOPPED':
+    case 'ERROR':
+      return ['start', 'delete'];
+    default:
+      return [];
+  }
+}
