@@ -275,7 +275,8 @@ impl From<GoogleError> for ApiError {
     fn from(error: GoogleError) -> Self {
         let message = error.to_string();
         match error {
-            GoogleError::NotSetUp => Self::new(StatusCode::SERVICE_UNAVAILABLE, message),
+            // Not a fault that passes: such a server does not have it.
+            GoogleError::NotSetUp => Self::new(StatusCode::NOT_FOUND, message),
             GoogleError::BadToken => Self::unauthorized(message),
             GoogleError::Unreachable { retry_after } => {
                 Self { message, retry_after: Some(retry_after), ..Self::unavailable() }

@@ -302,7 +302,7 @@ async fn without_keys_or_without_a_client_id_nobody_comes_in_and_is_told_why() {
 
     let without = TestServer::start(&[]).await;
     let refused = enter(&without, &token).await;
-    assert!(refused.status == 503 && refused.text("message").contains("not set up"), "{}", refused.body);
+    assert!(refused.status == 404 && refused.text("message").contains("not set up"), "{}", refused.body);
     let info = without.ask("GET", "/api/v1/info", None, None).await;
     assert_eq!(info.body["features"]["google_oauth"], false);
     without.running.stop().await;

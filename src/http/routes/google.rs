@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answers::{Conflict, Forbidden, Signed};
+use super::answers::{Conflict, Forbidden, NotFound, Signed};
 use super::auth::device_name;
 use crate::app::App;
 use crate::auth::google;
@@ -49,10 +49,10 @@ impl Form for ByGoogle {
 /// Who comes for the first time gets an account, or the one of their address, if Google has
 /// verified it (else 403). If nobody had proved that address here, the password and the sign-ins of
 /// that account end. 409: that account is linked with another Google account. 503 when Google's
-/// keys can't be fetched, or when this is not set up: `features.google_oauth` at `/api/v1/info`.
+/// keys can't be fetched. 404 when this is not set up: `features.google_oauth` at `/api/v1/info`.
 #[utoipa::path(
     post, path = "/google", tag = "auth", request_body = ByGoogle,
-    responses((status = 200, body = SignedIn), Signed, Forbidden, Conflict),
+    responses((status = 200, body = SignedIn), Signed, Forbidden, NotFound, Conflict),
 )]
 async fn by_google(
     State(app): State<App>,
