@@ -69,6 +69,8 @@ impl Write for EnterByGoogle {
             .fetch_optional(&mut **tx)
             .await?;
         match named {
+            // Made by another request since it was looked for.
+            Some(user) if user.google_id.as_ref() == Some(&identity.id) => Ok(Entered::Known(user)),
             Some(user) if user.google_id.is_some() => Ok(Entered::Taken),
             // A suspended account stays as it is.
             Some(user) if !user.is_active => Ok(Entered::Known(user)),
