@@ -8,6 +8,9 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 /// are answered while all cores compile.
 const NICE: i32 = 5;
 
+/// There is no nicer.
+const NICEST: i32 = 19;
+
 /// Binds this process, and all that it will start, to the first `cores` of the cores that it
 /// may use now.
 pub(crate) fn bind_to_cores(limits: &Limits) -> std::io::Result<()> {
@@ -27,7 +30,9 @@ pub(crate) fn limit_self(limits: &Limits) -> std::io::Result<()> {
     limit(Resource::Data, limits.memory_bytes)?;
     limit(Resource::Nproc, limits.processes)?;
     if limits.memory_bytes.or(limits.processes).is_some() || limits.cores.is_some() {
-        rustix::process::setpriority_process(None, NICE)?;
+        // From where it is: whoever runs the server under `nice` may not be less nice again.
+        let own = rustix::process::getpriority_process(None)?;
+        rustix::process::setpriority_process(None, (own + NICE).min(NICEST))?;
     }
     Ok(())
 }

@@ -184,6 +184,19 @@ fn it_installs_itself() {
     assert_eq!(Command::new(binary()).status().unwrap().code(), Some(2));
 }
 
+/// Only the superuser may become less nice again: a server that runs under `nice` has shells too.
+#[test]
+fn shells_are_nicer_than_the_agent_however_nice_that_is() {
+    let agent = Agent::start_with(|c| c.limits.processes = Some(500));
+    for (own, theirs) in [(2, "7"), (12, "17"), (19, "19")] {
+        let process = rustix::process::Pid::from_child(&agent.process);
+        rustix::process::setpriority_process(Some(process), own).unwrap();
+        let mut session = agent.session(theirs);
+        session.type_in("echo nice is $(nice)\n");
+        session.wait_for(&format!("nice is {theirs}\r\n"));
+    }
+}
+
 #[test]
 fn it_becomes_the_user_and_applies_the_limits() {
     if !is_root() {
