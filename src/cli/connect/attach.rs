@@ -216,6 +216,8 @@ impl Terminal {
         match event {
             Event::Hello(_) => {
                 self.told = false;
+                // Nothing could come meanwhile: that was no silence of the session's.
+                self.input_ended = self.input_ended.map(|_| Instant::now());
                 if self.away_since.take().is_some() {
                     self.screen.clear_status();
                 }
