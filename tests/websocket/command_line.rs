@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use crate::common::server::TestServer;
 
@@ -65,6 +66,8 @@ async fn a_pipe_into_a_named_session_waits_for_a_server_that_was_killed() {
     let mut step = || tokio::task::block_in_place(|| lines.next()).map(Result::unwrap);
     while !step().expect("it goes on").contains("step 9") {}
     server.kill();
+    // Away for longer than the silence after which a named session is left.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
     server.run().await;
     let mut wanted = 10..=60;
     while let Some(line) = step() {
