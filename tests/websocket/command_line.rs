@@ -1,12 +1,11 @@
 //! `devpocket connect`, as a person and as a script runs it.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 use crate::common::server::TestServer;
 
-fn start(server: &TestServer, arguments: &[&str], input: &str) -> Child {
+fn connect(server: &TestServer, arguments: &[&str], input: &str) -> std::process::Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_devpocket"))
         .arg("connect")
         .args(arguments)
@@ -20,11 +19,7 @@ fn start(server: &TestServer, arguments: &[&str], input: &str) -> Child {
         .spawn()
         .unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    child
-}
-
-fn connect(server: &TestServer, arguments: &[&str], input: &str) -> std::process::Output {
-    start(server, arguments, input).wait_with_output().unwrap()
+    child.wait_with_output().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,30 +46,4 @@ async fn piped_commands_run_and_the_code_comes_back() {
     let output = tokio::task::block_in_place(|| connect(&server, &["nowhere"], ""));
     assert!(String::from_utf8_lossy(&output.stderr).contains("nowhere"));
     assert_ne!(output.status.code(), Some(0));
-}
-
-/// Input that has ended leaves a named session when it is silent; a server that is away is not.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pipe_into_a_named_session_waits_for_a_server_that_was_killed() {
-    let mut server = TestServer::start().await;
-    server.demo().await.environment("killed").await;
-    let account = server.data().join("demo-account.json").to_str().unwrap().to_owned();
-    let arguments = ["--account", &account, "--session", "steps", "killed"];
-    let steps = "for i in $(seq 60); do echo step $i; sleep 0.1; done; exit 5\n";
-    let mut child = start(&server, &arguments, steps);
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut step = || tokio::task::block_in_place(|| lines.next()).map(Result::unwrap);
-    while !step().expect("it goes on").contains("step 9") {}
-    server.kill();
-    // Away for longer than the silence after which a named session is left.
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
-    server.run().await;
-    let mut wanted = 10..=60;
-    while let Some(line) = step() {
-        if line.starts_with("step ") {
-            assert_eq!(line.trim_end(), format!("step {}", wanted.next().unwrap()));
-        }
-    }
-    assert_eq!(wanted.next(), None);
-    assert_eq!(tokio::task::block_in_place(|| child.wait()).unwrap().code(), Some(5));
 }
