@@ -10,7 +10,8 @@ use super::{Runtimes, orphans};
 use crate::persistence::Persistence;
 use crate::runtime::{CALL_LIMIT, Capacity, Runtime};
 use crate::supervision::{
-    ActorPath, Behavior, ChildExit, Context, Failure, Kind, Reply, RestartPolicy, Supervisor, TaskGuard,
+    ActorPath, Behavior, ChildExit, Context, Failure, Kind, Reply, RestartDue, RestartPolicy, Supervisor,
+    TaskGuard,
 };
 
 /// How often a cluster's health is looked at.
@@ -74,8 +75,8 @@ impl Behavior for Clusters {
         self.look(context);
     }
 
-    fn restart_due(&mut self, context: &Context<Self>, child: &ActorPath) {
-        self.clusters.restart(context, child);
+    fn restart_due(&mut self, context: &Context<Self>, due: &RestartDue) {
+        self.clusters.restart(context, due);
     }
 }
 

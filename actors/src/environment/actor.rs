@@ -22,8 +22,8 @@ use crate::persistence::vault::Vault;
 use crate::persistence::{EnvironmentStatus, Late, Persistence, WriteError, new_id};
 use crate::runtime::Runtime;
 use crate::supervision::{
-    ActorPath, Addr, Behavior, ChildExit, Context, Failure, Kind, Outcome, Reply, RestartPolicy, Supervisor,
-    TaskGuard,
+    ActorPath, Addr, Behavior, ChildExit, Context, Failure, Kind, Outcome, Reply, RestartDue, RestartPolicy,
+    Supervisor, TaskGuard,
 };
 use crate::terminal::{Kick, SessionName, Terminal, TerminalArgs, TerminalMessage};
 use crate::user::{Events, Happening};
@@ -210,8 +210,8 @@ impl Behavior for Environment {
         }
     }
 
-    fn restart_due(&mut self, context: &Context<Self>, child: &ActorPath) {
-        self.terminals.restart(context, child);
+    fn restart_due(&mut self, context: &Context<Self>, due: &RestartDue) {
+        self.terminals.restart(context, due);
     }
 
     fn state(&self) -> &'static str {

@@ -14,7 +14,8 @@ use crate::mailer::Notices;
 use crate::persistence::vault::Vault;
 use crate::persistence::{EnvironmentStatus, Persistence, environments, terminals};
 use crate::supervision::{
-    ActorPath, Addr, Behavior, ChildExit, Context, Failure, Kind, Reply, RestartPolicy, Supervisor, TaskGuard,
+    ActorPath, Addr, Behavior, ChildExit, Context, Failure, Kind, Reply, RestartDue, RestartPolicy,
+    Supervisor, TaskGuard,
 };
 
 /// How often the actor looks whether it is still needed.
@@ -110,8 +111,8 @@ impl Behavior for User {
         let _ = self.environments.exited(context, exit);
     }
 
-    fn restart_due(&mut self, context: &Context<Self>, child: &ActorPath) {
-        self.environments.restart(context, child);
+    fn restart_due(&mut self, context: &Context<Self>, due: &RestartDue) {
+        self.environments.restart(context, due);
     }
 }
 
