@@ -190,6 +190,27 @@ async fn an_actor_is_restarted_when_somebody_asks_and_that_is_no_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_restart_that_was_asked_for_loses_no_message() {
+    let mut family = Family::new().await;
+    let child = family.child("a").await.unwrap();
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    child.cast(ChildMessage::Hold(held)).unwrap();
+    family.registry.restart(child.path(), "ann").unwrap();
+    // Behind the wish in the mailbox.
+    let waiting = tokio::spawn({
+        let child = child.clone();
+        async move { child.call(ChildMessage::Count).await }
+    });
+    while family.registry.inspect(child.path()).unwrap().mailbox < 2 {
+        tokio::task::yield_now().await;
+    }
+    hold.send(()).unwrap();
+    assert_eq!(waiting.await.unwrap(), Ok(2));
+    assert_eq!(family.outcome().await, Outcome::Restarting("a"));
+    assert_eq!(count(&child).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_actor_that_was_given_up_is_restarted_when_somebody_asks() {
     let mut family = Family::new().await;
     let child = family.child("a").await.unwrap();

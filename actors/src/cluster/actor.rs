@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Runtimes, orphans};
-use crate::persistence::Persistence;
+use crate::persistence::{Persistence, clusters};
 use crate::runtime::{CALL_LIMIT, Capacity, Runtime};
 use crate::supervision::{
     ActorPath, Behavior, ChildExit, Context, Failure, Kind, Reply, RestartDue, RestartPolicy, Supervisor,
@@ -171,6 +171,10 @@ impl Behavior for Cluster {
         });
         let me = context.me.clone();
         let survey = TaskGuard::spawn(async move {
+            // For operators alone: without it they see the id.
+            if let Ok(Some(row)) = clusters::by_id_or_name(args.persistence.pool(), &args.id).await {
+                me.describe(row.cluster.name);
+            }
             loop {
                 match orphans::survey(&args.id, args.runtime.as_ref(), &args.persistence).await {
                     Ok(survey) => {

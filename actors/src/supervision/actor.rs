@@ -98,8 +98,10 @@ pub struct RestartDue {
 pub(super) enum Envelope<M> {
     Message(M),
     RestartDue(RestartDue),
-    /// Somebody asked for the actor to be started again.
+    /// Somebody asked for the actor to be started again: it takes no more messages.
     Restart(Arc<str>),
+    /// The same, after all that was sent before.
+    RestartNow(Arc<str>),
     #[cfg_attr(not(feature = "chaos"), expect(dead_code, reason = "made by tests alone"))]
     Fault(Fault),
 }
@@ -181,7 +183,7 @@ impl<B: Behavior> Actor for Runner<B> {
 
     async fn handle(
         &self,
-        _myself: ActorRef<Self::Msg>,
+        myself: ActorRef<Self::Msg>,
         letter: Self::Msg,
         running: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
@@ -194,7 +196,13 @@ impl<B: Behavior> Actor for Runner<B> {
                 behavior.restart_due(context, &due);
                 Ok(())
             })?,
-            Envelope::Restart(by) => return Err(AskedToRestart(by).into()),
+            Envelope::Restart(by) => {
+                // What is sent from now on is refused, so its sender knows; what was sent before is
+                // handled: a restart that was asked for loses nothing.
+                running.context.me.set(None);
+                myself.cast(Letter::new(Envelope::RestartNow(by)))?;
+            }
+            Envelope::RestartNow(by) => return Err(AskedToRestart(by).into()),
             Envelope::Fault(fault) => fault.strike()?,
         }
         Ok(())

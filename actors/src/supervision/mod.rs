@@ -22,6 +22,8 @@ pub mod journal;
 pub mod policy;
 mod probe;
 pub mod registry;
+#[cfg(feature = "chaos")]
+mod simulated;
 pub mod supervisor;
 mod task;
 pub mod watchdog;

@@ -138,10 +138,18 @@ pub struct Gauges {
     pub bytes_in: u64,
     /// Output bytes since the actor started.
     pub bytes_out: u64,
+    /// Frames of input since the actor started: as a person types, a key each.
+    pub keys: u64,
     /// Bytes in the ring.
     pub ring_used: usize,
     /// Bytes that the ring may hold.
     pub ring_limit: usize,
+    /// Pictures of the screen sent since the actor started.
+    pub snapshots: u64,
+    /// Bytes of output that the client which is furthest behind has not shown.
+    pub behind: u64,
+    /// Whether a client has left its window full, so that nothing is sent to it.
+    pub is_slow: bool,
 }
 
 /// An actor's failure.
@@ -285,16 +293,11 @@ impl Registry {
         self.actors.get(path)?.addr.as_any().downcast_ref::<Addr<M>>().cloned()
     }
 
-    /// Every actor, parents before children.
+    /// Every actor, in no order.
     #[must_use]
     pub fn snapshot(&self) -> Vec<ActorSnapshot> {
-        let mut actors: Vec<_> = self
-            .actors
-            .iter()
-            .map(|entry| (entry.key().clone(), entry.probe.snapshot(entry.key(), entry.parent.as_ref())))
-            .collect();
-        actors.sort_by(|(a, _), (b, _)| a.cmp(b));
-        actors.into_iter().map(|(_, snapshot)| snapshot).collect()
+        let all = self.actors.iter();
+        all.map(|entry| entry.probe.snapshot(entry.key(), entry.parent.as_ref())).collect()
     }
 
     /// One actor.
@@ -317,8 +320,8 @@ impl Registry {
     }
 
     /// Has an actor started again by its supervisor at once, at the wish of `by`; also one that
-    /// waits for its restart or was given up. It does not count as a failure. What is queued for
-    /// it is lost, as in any restart.
+    /// waits for its restart or was given up. It does not count as a failure, and what is
+    /// queued for it is handled before.
     ///
     /// # Errors
     /// See [`RestartRefused`].
