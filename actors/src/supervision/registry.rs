@@ -107,10 +107,18 @@ pub struct Gauges {
     pub bytes_in: u64,
     /// Output bytes since the actor started.
     pub bytes_out: u64,
+    /// Frames of input since the actor started: as a person types, a key each.
+    pub keys: u64,
     /// Bytes in the ring.
     pub ring_used: usize,
     /// Bytes that the ring may hold.
     pub ring_limit: usize,
+    /// Pictures of the screen sent since the actor started.
+    pub snapshots: u64,
+    /// Bytes of output that the client which is furthest behind has not shown.
+    pub behind: u64,
+    /// Whether a client has left its window full, so that nothing is sent to it.
+    pub is_slow: bool,
 }
 
 /// One actor, as introspection shows it.

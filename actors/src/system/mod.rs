@@ -21,6 +21,7 @@ use crate::root::{Root, RootArgs, RootMessage};
 use crate::supervision::{ActorPath, Addr, Kind, Registry, TaskGuard, spawn_root, watchdog};
 use crate::user::{Admission, Events, Listener, Presence, UserArgs, UsersMessage};
 
+mod administration;
 mod clusters;
 mod environments;
 mod housekeeping;
