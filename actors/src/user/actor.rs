@@ -12,7 +12,7 @@ use crate::cluster::Runtimes;
 use crate::environment::{Environment, EnvironmentArgs, EnvironmentError, EnvironmentMessage, Known};
 use crate::mailer::Notices;
 use crate::persistence::vault::Vault;
-use crate::persistence::{EnvironmentStatus, Persistence, environments, terminals};
+use crate::persistence::{EnvironmentStatus, Persistence, environments};
 use crate::supervision::{
     ActorPath, Addr, Behavior, ChildExit, Context, Failure, Kind, Reply, RestartPolicy, Supervisor, TaskGuard,
 };
@@ -174,6 +174,5 @@ async fn load(persistence: &Persistence, user: &str, id: &str) -> Result<Box<Kno
     if view.environment.user_id != user || view.environment.status == EnvironmentStatus::Terminated {
         return Err(EnvironmentError::NotFound);
     }
-    let sessions = terminals::live(persistence.pool(), id).await?;
-    Ok(Box::new(Known { view, sessions }))
+    Ok(Box::new(Known::read(persistence, view).await?))
 }
