@@ -22,6 +22,7 @@ mod resources;
 mod sealed;
 mod security;
 mod server;
+mod serving;
 mod sign_ins;
 mod smtp;
 mod templates;

@@ -43,6 +43,20 @@ impl MailSettings {
     pub fn check(&self) -> Result<(), SettingsError> {
         Sender::new(self).map(|_| ())
     }
+
+    /// What works but should not be so: a password that goes over the network for everybody to read.
+    #[must_use]
+    pub fn caution(&self) -> Option<&'static str> {
+        let MailTransport::Smtp(url) = &self.transport else { return None };
+        let url = Url::parse(url.expose_secret()).ok()?;
+        let signs_in = !url.username().is_empty() || url.password().is_some();
+        let encrypts = url.scheme() == "smtps"
+            || url.query_pairs().any(|(key, value)| key == "tls" && value == "required");
+        (signs_in && !encrypts).then_some(
+            "SMTP_URL has a user and a password but does not insist on TLS, so that both can be read on the \
+             way: use smtps://, or ?tls=required for STARTTLS",
+        )
+    }
 }
 
 /// Settings that cannot work. Holds no secret.
@@ -218,6 +232,25 @@ mod tests {
         assert!(file.file_name().to_string_lossy().ends_with(".eml"));
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert!(std::fs::read_to_string(file.path()).unwrap().contains("123456"));
+    }
+
+    #[test]
+    fn a_password_in_the_clear_is_cautioned_against() {
+        let caution = |url: &str| {
+            let transport = MailTransport::Smtp(SecretString::from(url));
+            MailSettings { from: "noreply@devpocket.app".into(), transport, ca_file: None }.caution()
+        };
+        for open in
+            ["smtp://me:hunter2@mail", "smtp://me:hunter2@mail:25?tls=opportunistic", "smtp://:hunter2@mail"]
+        {
+            let caution = caution(open).expect(open);
+            assert!(caution.contains("SMTP_URL") && !caution.contains("hunter2"), "{caution}");
+        }
+        for good in
+            ["smtps://me:hunter2@mail", "smtp://me:hunter2@mail?tls=required", "smtp://mail", "nonsense"]
+        {
+            assert_eq!(caution(good), None, "{good}");
+        }
     }
 
     #[test]
