@@ -194,3 +194,24 @@ async fn mails_outlive_a_kill_between_storing_and_sending() {
     serving.kill().await;
     assert_eq!(smtp.stop().await, [""; 0], "each came once");
 }
+
+/// A mail whose attempts all end with the process is not tried for ever.
+#[tokio::test]
+async fn what_was_tried_too_often_is_kept_as_dead() {
+    let smtp = Smtp::plain(0).await;
+    let port = smtp.port;
+    smtp.stop().await;
+    let server = TestServer::start(&[("SMTP_URL", &format!("smtp://127.0.0.1:{port}"))]).await;
+    server.register("ann").await;
+    until(&server, "count(*) = 1 AND bool_and(attempts = 1 AND last_error IS NOT NULL)").await;
+    let smtp = Smtp::plain(port).await;
+    let pool = server.running.system().persistence().pool();
+    let often = "UPDATE outgoing_mails SET attempts = 9, due_at = now()";
+    sqlx::query(often).execute(pool).await.unwrap();
+    // Somebody else's mail wakes the mailer.
+    server.register("bob").await;
+    until(&server, "count(*) = 1 AND bool_and(state = 'DEAD' AND last_error LIKE '%too often%')").await;
+    server.running.stop().await;
+    let said = smtp.stop().await;
+    assert!(said.len() == 1 && said[0].contains("bob@example.org"), "{said:?}");
+}

@@ -1,14 +1,17 @@
 //! The way out for one mail: an SMTP server, files in a directory, or nowhere.
 
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
+use futures_util::FutureExt as _;
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::timeout;
 use url::Url;
 
-use super::Mail;
+use super::{Mail, SEND_LIMIT};
 use crate::persistence::new_id;
 
 /// How mail leaves.
@@ -83,13 +86,6 @@ pub(super) enum Outcome {
     Never(String),
 }
 
-impl Outcome {
-    /// It did not end within [`super::SEND_LIMIT`].
-    pub(super) fn slow() -> Self {
-        Self::Later("the mail server took too long".into())
-    }
-}
-
 pub(super) struct Sender {
     from: Mailbox,
     way: Way,
@@ -119,7 +115,17 @@ impl Sender {
         Ok(Self { from, way })
     }
 
-    pub(super) async fn send(&self, mail: &Mail) -> Outcome {
+    /// One attempt, which ends within [`SEND_LIMIT`] and does not panic.
+    pub(super) async fn try_send(&self, mail: &Mail) -> Outcome {
+        let sending = AssertUnwindSafe(self.send(mail)).catch_unwind();
+        match timeout(SEND_LIMIT, sending).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Outcome::Later("sending it failed in an unforeseen way".into()),
+            Err(_) => Outcome::Later("the mail server took too long".into()),
+        }
+    }
+
+    async fn send(&self, mail: &Mail) -> Outcome {
         let Some(message) = self.message(mail) else {
             return Outcome::Never("its address cannot be read".into());
         };
