@@ -40,6 +40,9 @@ impl Server {
     /// When the database refuses what the start needs, or the mail settings cannot work.
     pub async fn start(parts: Parts) -> Result<Running, StartError> {
         let Parts { config, listener, pool, clusters } = parts;
+        if let Some(caution) = config.mail.caution() {
+            tracing::warn!("{caution}");
+        }
         let vault = config.vault();
         let settings = SystemSettings {
             pool,

@@ -1,6 +1,7 @@
 //! Hashing passwords: slow on purpose, so off the async threads and a few at a time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use devpocket_actors::persistence::Hidden;
 use tokio::sync::Semaphore;
@@ -21,6 +22,7 @@ pub struct Hasher {
     waiting: Arc<Semaphore>,
     /// Checked against when there is no such account, so that this takes as long.
     dummy: tokio::sync::OnceCell<Hidden>,
+    rounds: Arc<AtomicU64>,
 }
 
 impl Hasher {
@@ -33,6 +35,7 @@ impl Hasher {
             running: Arc::new(Semaphore::new(cores)),
             waiting: Arc::new(Semaphore::new(cores * WAITING_PER_CORE)),
             dummy: tokio::sync::OnceCell::new(),
+            rounds: Arc::default(),
         }
     }
 
@@ -56,10 +59,24 @@ impl Hasher {
             None => self.dummy.get_or_try_init(|| self.hash("no such account")).await?.clone(),
         };
         let password = Hidden::new(password.to_owned());
-        // An unreadable hash is nobody's password.
-        let matches =
-            self.run(move || bcrypt::verify(password.expose(), hash.expose()).unwrap_or(false)).await?;
-        Ok(matches && known)
+        let rounds = Arc::clone(&self.rounds);
+        let compare = move || {
+            // An unreadable hash is nobody's password, and no work either.
+            let cost = hash.expose().parse::<bcrypt::HashParts>().map(|parts| parts.get_cost());
+            let matches = bcrypt::verify(password.expose(), hash.expose());
+            if let (Ok(cost), true) = (cost, matches.is_ok()) {
+                rounds.fetch_add(1_u64.checked_shl(cost).unwrap_or(0), Ordering::Relaxed);
+            }
+            matches.unwrap_or(false)
+        };
+        Ok(self.run(compare).await? && known)
+    }
+
+    /// The rounds of bcrypt that checking passwords has taken since the start: what their time is
+    /// made of.
+    #[must_use]
+    pub fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {

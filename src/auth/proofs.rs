@@ -62,6 +62,7 @@ pub async fn register(
         full_name: new.full_name,
         password: Some(password),
         avatar_url: None,
+        preferred_region: None,
         is_active: true,
         is_verified: false,
         email_verified_at: None,

@@ -26,7 +26,7 @@ pub enum ClusterCommand {
     /// Keep a cluster's kubeconfig in the database, sealed with SECRET_KEY
     ///
     /// Asks the cluster first whether all is there that environments need. Adding a cluster of the
-    /// same name replaces its kubeconfig. Running servers take it up within half a minute.
+    /// same name replaces its kubeconfig, and what else is said here; the rest stays. Running servers take it up within half a minute.
     Add {
         /// What to call it
         name: String,
@@ -36,15 +36,15 @@ pub enum ClusterCommand {
         /// Which of its contexts; without it, the current one
         #[arg(long)]
         context: Option<String>,
-        /// Where it is, for people who choose
-        #[arg(long, default_value = "default")]
-        region: String,
+        /// Where it is, for people who choose [default: default]
+        #[arg(long)]
+        region: Option<String>,
         /// Environments go there when nobody says where
         #[arg(long)]
         default: bool,
-        /// The most environments on it
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i32).range(1..=100_000))]
-        max_environments: i32,
+        /// The most environments on it [default: 100]
+        #[arg(long, value_parser = clap::value_parser!(i32).range(1..=100_000))]
+        max_environments: Option<i32>,
         /// How to reach the database.
         #[command(flatten)]
         configured: Configured,
@@ -82,9 +82,36 @@ struct Wanted {
     name: String,
     text: SecretString,
     context: Option<String>,
-    region: String,
+    region: Option<String>,
     default: bool,
-    max_environments: i32,
+    max_environments: Option<i32>,
+}
+
+impl Wanted {
+    /// The row, without its kubeconfig; of one that is there already, what nothing is said of stays.
+    fn row(self, known: Option<Cluster>) -> UpsertCluster {
+        let known = known.as_ref();
+        UpsertCluster {
+            id: known.map_or_else(new_id, |known| known.id.clone()),
+            description: known.and_then(|known| known.description.clone()),
+            provider: known.map_or_else(|| "kubernetes".to_owned(), |known| known.provider.clone()),
+            region: self
+                .region
+                .or_else(|| known.map(|known| known.region.clone()))
+                .unwrap_or_else(|| "default".to_owned()),
+            kubeconfig: Hidden::new(String::new()),
+            runtime: RuntimeKind::Kubernetes,
+            // Whoever brings another kubeconfig wants it used.
+            status: ClusterStatus::Active,
+            is_default: self.default || known.is_some_and(|known| known.is_default),
+            node_count: known.map_or(1, |known| known.node_count),
+            max_environments: self
+                .max_environments
+                .or_else(|| known.map(|known| known.max_environments))
+                .unwrap_or(100),
+            name: self.name,
+        }
+    }
 }
 
 async fn add(config: &Config, wanted: Wanted) -> anyhow::Result<ExitCode> {
@@ -103,22 +130,13 @@ async fn add(config: &Config, wanted: Wanted) -> anyhow::Result<ExitCode> {
     }
     let (persistence, _workers) = persistence(config)?;
     let known = clusters::by_id_or_name(persistence.pool(), &wanted.name).await?;
+    if known.as_ref().is_some_and(|known| known.cluster.name != wanted.name) {
+        bail!("{} is the id of another cluster; choose another name", wanted.name);
+    }
     if known.as_ref().is_some_and(|known| known.cluster.runtime != RuntimeKind::Kubernetes) {
         bail!("{} is not a Kubernetes cluster; choose another name", wanted.name);
     }
-    let row = UpsertCluster {
-        id: known.as_ref().map_or_else(new_id, |known| known.cluster.id.clone()),
-        name: wanted.name,
-        description: known.and_then(|known| known.cluster.description),
-        provider: "kubernetes".to_owned(),
-        region: wanted.region,
-        kubeconfig: Hidden::new(String::new()),
-        runtime: RuntimeKind::Kubernetes,
-        status: ClusterStatus::Active,
-        is_default: wanted.default,
-        node_count: 1,
-        max_environments: wanted.max_environments,
-    };
+    let row = wanted.row(known.map(|known| known.cluster));
     let row = stored::seal(&config.vault(), row, &examined.text)?;
     let Cluster { name, .. } = persistence.write(row).await?;
     println!("{name} is stored; running servers use it within half a minute");
@@ -182,4 +200,52 @@ pub(super) async fn client_of(config: &Config, name: &str) -> anyhow::Result<Cli
     }
     let access = stored::access(Some(&config.vault()), &known.cluster).map_err(anyhow::Error::msg)?;
     Ok(connect::client(&access).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Utc;
+
+    use super::*;
+
+    fn known() -> Cluster {
+        Cluster {
+            id: "id".into(),
+            name: "far".into(),
+            description: Some("d".into()),
+            provider: "ovh".into(),
+            region: "west".into(),
+            kubeconfig: Hidden::new("v1.old".into()),
+            runtime: RuntimeKind::Kubernetes,
+            status: ClusterStatus::Inactive,
+            is_default: true,
+            restricted: true,
+            node_count: 7,
+            max_environments: 9,
+            created_at: Utc::now(),
+            updated_at: Utc::now(),
+        }
+    }
+
+    fn wanted(region: Option<&str>) -> Wanted {
+        Wanted {
+            name: "far".into(),
+            text: "hunter2".into(),
+            context: None,
+            region: region.map(str::to_owned),
+            default: false,
+            max_environments: None,
+        }
+    }
+
+    #[test]
+    fn another_kubeconfig_leaves_the_rest_as_it_is() {
+        let row = wanted(None).row(Some(known()));
+        assert_eq!((row.id.as_str(), row.region.as_str(), row.provider.as_str()), ("id", "west", "ovh"));
+        assert_eq!((row.is_default, row.node_count, row.max_environments), (true, 7, 9));
+        assert_eq!(row.status, ClusterStatus::Active);
+        assert_eq!(wanted(Some("east")).row(Some(known())).region, "east");
+        let new = wanted(None).row(None);
+        assert_eq!((new.region.as_str(), new.is_default, new.max_environments), ("default", false, 100));
+    }
 }

@@ -112,6 +112,9 @@ async fn configured_checks(report: &mut Report, config: &Config) {
         }
     }
     report.check("mail", mail(config));
+    if let Some(caution) = config.mail.caution() {
+        report.note("mail password", Err::<&str, _>(caution));
+    }
     report.check("limits", limits(config));
 }
 

@@ -84,6 +84,8 @@ pub struct Resume {
     session_id: Option<String>,
     /// The next output byte; unknown before the first output or snapshot.
     output: Option<u64>,
+    /// The place in the output that was given up for a picture of the screen.
+    set_aside: Option<u64>,
     /// All output before this was parsed by the emulator.
     shown: u64,
     /// The input that was not acknowledged.
@@ -113,6 +115,7 @@ impl Resume {
             opening: Opening { session, from: None, stream, size, mode },
             session_id: None,
             output: None,
+            set_aside: None,
             shown: 0,
             input: Ring::new(UNACKED_LIMIT),
             connection: None,
@@ -169,6 +172,17 @@ impl Resume {
     /// Forgets the place in the output: the next connection begins with the screen.
     pub fn forget_output(&mut self) {
         self.output = None;
+    }
+
+    /// The same, but [`Resume::recall_output`] can take the place up again.
+    pub fn set_output_aside(&mut self) {
+        self.set_aside = self.output.take().or(self.set_aside);
+    }
+
+    /// There is no screen to begin with: takes up the place that was set aside, if one was.
+    pub fn recall_output(&mut self) -> bool {
+        self.output = self.output.or(self.set_aside);
+        self.set_aside.take().is_some()
     }
 
     /// Takes as much input as there is room for; returns how much.
@@ -250,6 +264,7 @@ impl Resume {
             sent = got;
         }
         self.session_id = Some(hello.session_id.clone());
+        self.set_aside = None;
         let acked = self.output.unwrap_or(0);
         self.connection = Some(Connection { begins: hello.output_offset, acked, snapshot: None, sent });
         Ok(())

@@ -65,6 +65,21 @@ fn a_reconnect_asks_for_the_session_by_id_and_from_its_byte() {
     assert_eq!((second.session.as_str(), second.from), ("s1", Some(8)));
     client.forget_output();
     assert_eq!(client.open().from, None);
+    assert!(!client.recall_output());
+}
+
+#[test]
+fn a_place_that_was_set_aside_is_taken_up_again_once() {
+    let mut client = client();
+    client.open();
+    client.receive(&hello(5, 0)).unwrap();
+    client.receive(&output(5, 3)).unwrap();
+    client.lost();
+    client.set_output_aside();
+    assert_eq!(client.open().from, None);
+    assert!(client.recall_output());
+    assert_eq!(client.open().from, Some(8));
+    assert!(!client.recall_output());
 }
 
 #[test]

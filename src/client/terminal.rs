@@ -129,7 +129,7 @@ impl TerminalClient {
 
     /// What the screen showed was drawn over: the next connection begins with a snapshot.
     pub fn forget_screen(&mut self) {
-        self.resume.forget_output();
+        self.resume.set_output_aside();
     }
 
     /// Leaves the session, which goes on.
@@ -212,6 +212,8 @@ impl TerminalClient {
                 self.resume.forget_output();
                 Next::Soon
             }
+            // The session has ended and has no screen any more, but perhaps the rest of its output.
+            Some(404) if self.resume.recall_output() => Next::Soon,
             _ if error.passes() && (self.greeted || self.options.patient) => Next::Later,
             _ => Next::Stop,
         };

@@ -226,6 +226,7 @@ impl From<WriteError> for ApiError {
                 NAME_TAKEN => "An environment with this name already exists",
                 "templates_name_key" => "A template with this name already exists",
                 "clusters_name_key" => "A cluster with this name already exists",
+                "clusters_default" => "Another cluster was made the default at the same moment. Look again.",
                 "terminal_sessions_name_live" => "A session with this name already exists",
                 _ => "It already exists",
             }),

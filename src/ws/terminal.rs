@@ -62,10 +62,14 @@ impl Query {
                 Start::Offset(offset.parse().map_err(|_| bad("from", "'screen' or an output offset"))?)
             }
         };
-        if matches!((&start, &selector), (Start::Offset(_), Selector::Name(_))) {
+        let selector = match (&start, selector) {
+            (Start::Screen, selector) => selector,
+            (Start::Offset(_), Selector::Id(id) | Selector::Resumed(id)) => Selector::Resumed(id),
             // A name may belong to another session by now, whose offsets mean something else.
-            return Err(bad("session", "a session's id when 'from' is an offset"));
-        }
+            (Start::Offset(_), Selector::Name(_)) => {
+                return Err(bad("session", "a session's id when 'from' is an offset"));
+            }
+        };
         let side = |what, side: Option<String>, default: u16| match side.as_deref() {
             None | Some("") => Ok(default),
             Some(text) => text.parse().map_err(|_| bad(what, "a number from 1 to 1000")),

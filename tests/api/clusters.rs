@@ -280,6 +280,51 @@ async fn environments_go_where_there_is_room() {
 }
 
 #[tokio::test]
+async fn environments_go_where_their_owner_prefers() {
+    let server = TestServer::start(&[("FREE_PLAN_MAX_ENVIRONMENTS", "20"), ("CLUSTER_NAME", "liked")]).await;
+    let ann = server.verified("ann").await;
+    place(&server, "standard", "west", true, 9).await;
+    place(&server, "liked", "south", false, 9).await;
+    place(&server, "eastern", "East", false, 1).await;
+    place(&server, "northern", "north", false, 9).await;
+    let prefer = async |region: Value| {
+        let body = json!({ "preferredRegion": region });
+        let changed = server.ask("PUT", "/api/v1/users/me", Some(&ann), Some(body)).await;
+        assert_eq!(changed.status, 200, "{}", changed.body);
+        changed.body["preferredRegion"].clone()
+    };
+    let mut number = 0;
+    let mut went = async |more: Value| {
+        number += 1;
+        let mut body = json!({ "name": format!("e{number}"), "templateId": "ubuntu" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        server.post_as("/api/v1/environments", &ann, body).await.text("clusterName").to_owned()
+    };
+    assert_eq!(went(json!({})).await, "liked", "nothing is preferred yet");
+    assert_eq!(prefer(json!(" east ")).await, "east");
+    assert_eq!(went(json!({})).await, "eastern", "before what the operator prefers");
+    assert_eq!(went(json!({})).await, "liked", "there is no room");
+    prefer(json!("north")).await;
+    assert_eq!(went(json!({ "region": "west" })).await, "standard", "what is asked for goes first");
+    assert_eq!(went(json!({ "clusterId": "standard" })).await, "standard");
+    assert_eq!(went(json!({ "region": "moon" })).await, "northern", "there is no such region");
+    assert_eq!(prefer(Value::Null).await, Value::Null);
+    assert_eq!(went(json!({})).await, "liked");
+    prefer(json!("moon")).await;
+    assert_eq!(went(json!({})).await, "liked", "there is no such region");
+    // It goes with the account.
+    let gone = json!({ "password": crate::server::PASSWORD });
+    assert_eq!(server.ask("DELETE", "/api/v1/users/me", Some(&ann), Some(gone)).await.status, 200);
+    let pool = server.running.system().persistence().pool();
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM users WHERE preferred_region IS NOT NULL")
+        .fetch_one(pool)
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+    server.running.stop().await;
+}
+
+#[tokio::test]
 async fn clusters_are_changed_and_removed() {
     let server = TestServer::start(&[]).await;
     let (root, ann) = (admin(&server).await, server.verified("ann").await);

@@ -148,3 +148,30 @@ async fn a_lock_by_hand_shuts_out_everybody() {
     assert!(is_locked(&from(&server, OWNER, "ann", PASSWORD).await));
     server.running.stop().await;
 }
+
+/// Nobody learns from the time of an answer which names there are: it is the same work for all.
+#[tokio::test]
+async fn a_name_that_nobody_has_costs_the_work_of_a_wrong_password() {
+    let server = TestServer::start(&[]).await;
+    server.verified("ann").await;
+    server.verified("gone").await;
+    server.verified("google").await;
+    let pool = server.running.system().persistence().pool();
+    for change in ["is_active = false WHERE username = 'gone'", "password = NULL WHERE username = 'google'"] {
+        let query = sqlx::AssertSqlSafe(format!("UPDATE users SET {change}"));
+        assert_eq!(sqlx::query(query).execute(pool).await.unwrap().rows_affected(), 1);
+    }
+    let work = async |name: &str| {
+        let passwords = server.running.app().auth().passwords();
+        let before = passwords.rounds();
+        let answer = from(&server, STRANGER, name, "Wr0ng!enough").await;
+        assert_eq!((answer.status, is_locked(&answer)), (401, false), "{name}");
+        passwords.rounds() - before
+    };
+    let known = work("ann").await;
+    assert_eq!(known, 1 << 4, "the cost of these servers is 4");
+    for name in ["nobody", "nobody@example.org", "gone", "google"] {
+        assert_eq!(work(name).await, known, "{name}");
+    }
+    server.running.stop().await;
+}

@@ -24,6 +24,7 @@ mod resources;
 mod sealed;
 mod security;
 mod server;
+mod serving;
 mod sign_ins;
 mod smtp;
 mod templates;

@@ -254,6 +254,9 @@ async fn walk(agent: Option<&'static str>) {
     assert!(me.is_active && !me.is_verified && me.subscription_plan == "free", "{}", me.id);
     assert_eq!((me.username.as_str(), me.email.as_str()), ("dora", "dora@example.org"));
     assert!(me.full_name.is_some() && me.preferred_region.is_none() && me.avatar_url.is_none());
+    let region = json!({ "preferred_region": "southeast-asia" });
+    let me: User = decoded(&phone.send("PUT", "/users/me", region).await);
+    assert_eq!(me.preferred_region.as_deref(), Some("southeast-asia"));
     assert!(me.created_at <= Utc::now() && me.last_login.is_none_or(|at| at <= Utc::now()));
 
     // The six digits.

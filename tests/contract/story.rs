@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use devpocket_actors::persistence::embedded::PrivatePostgres;
+use devpocket_actors::persistence::new_id;
 use serde_json::{Map, Value, json};
+use sqlx::PgPool;
 use tokio::time::{Instant, sleep};
 
 use crate::Dialect;
@@ -52,7 +55,11 @@ async fn every_line_holds_in_snake() {
 }
 
 async fn tell(dialect: Dialect) {
-    let server = server(&[]).await;
+    let database = PrivatePostgres::for_tests().await.unwrap();
+    let server = server(&[("DEVPOCKET_DATABASE_URL", &database.url)]).await;
+    for name in ["second", "third"] {
+        add_cluster(&database.pool, name).await;
+    }
     let mut cast = Cast::gather(&server, dialect).await;
     let shapes = Shapes::read();
     let mut failures = Vec::new();
@@ -64,6 +71,12 @@ async fn tell(dialect: Dialect) {
         }
     }
     assert!(failures.is_empty(), "{} lines differ in {dialect:?}:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// A cluster that can be chosen, changed and removed, and can't be reached.
+async fn add_cluster(pool: &PgPool, name: &str) {
+    let sql = "INSERT INTO clusters (id, name, region, kubeconfig) VALUES ($1, $2, 'here', '')";
+    sqlx::query(sql).bind(new_id()).bind(name).execute(pool).await.unwrap();
 }
 
 /// A server that tells all it can in its log.

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use devpocket::client::{ClientError, Event};
 use devpocket_protocol::Size;
-use devpocket_protocol::client::SessionState;
+use devpocket_protocol::client::{ServerFrame, SessionState};
+use hyper::Method;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::common::cut::Cuts;
 use crate::common::random::Random;
 use crate::common::raw::RawSocket;
-use crate::common::server::TestServer;
+use crate::common::server::{LOOK, TestServer};
 use crate::common::shell::Shell;
 use crate::common::{screen, soon};
 
@@ -242,6 +244,67 @@ async fn a_shell_that_ends_says_how() {
     assert!(matches!(&refused, Err(ClientError::Refused(refusal)) if refusal.status == 404), "{refused:?}");
     let by_name = Shell::open(person.options(&environment.id, "main")).await;
     assert_ne!(by_name.hellos[0].session_id, ended);
+}
+
+/// Who was away when a shell ended reads on from their byte to its end, also after another server
+/// took over; there is no screen of it any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shell_that_ended_meanwhile_is_read_to_its_end() {
+    let mut server = TestServer::start().await;
+    let person = server.demo().await;
+    let environment = person.environment("ended").await;
+    let mut shell = Shell::quiet(person.options(&environment.id, "main")).await;
+    shell.type_text("printf 'be%s\\n' fore; until [ -e enough ]; do sleep 0.05; done; echo after; exit 7\n");
+    shell.until_text("before\r\n").await;
+    let (id, offset) = (shell.hellos[0].session_id.clone(), shell.client.resume().output().unwrap());
+    shell.client.leave().await;
+
+    let mut other = Shell::quiet(person.options(&environment.id, "other")).await;
+    other.run("touch enough").await;
+    let sessions = format!("/api/v1/environments/{}/sessions", environment.id);
+    let live = async || {
+        let answer: serde_json::Value = person.rest.ask(Method::GET, &sessions, None).await.unwrap();
+        answer.to_string().contains(&id)
+    };
+    soon("the end", async {
+        while live().await {
+            tokio::time::sleep(LOOK).await;
+        }
+    })
+    .await;
+
+    for restarted in [false, true] {
+        if restarted {
+            server.kill();
+            server.run().await;
+        }
+        let url = server.url();
+        let query = format!("session={id}&from={offset}");
+        let mut socket =
+            RawSocket::terminal(&url, &environment.id, &query, &person.token).await.expect("it can be read");
+        let (mut output, mut exit) = (Vec::new(), None);
+        loop {
+            match socket.next().await {
+                Some(Message::Binary(frame)) => match ServerFrame::decode(frame).unwrap() {
+                    ServerFrame::Output { data, .. } => output.extend_from_slice(&data),
+                    ServerFrame::Exit(told) => exit = Some(told),
+                    ServerFrame::Snapshot { .. } => panic!("a screen"),
+                    _ => {}
+                },
+                Some(Message::Close(Some(frame))) => {
+                    assert_eq!(u16::from(frame.code), 1000);
+                    break;
+                }
+                other => assert!(other.is_some(), "the connection broke"),
+            }
+        }
+        let output = String::from_utf8_lossy(&output).into_owned();
+        assert!(output.starts_with("after\r\n"), "{output:?}");
+        assert_eq!(exit.and_then(|exit| exit.code), Some(7));
+        let screen =
+            RawSocket::terminal(&url, &environment.id, &format!("session={id}"), &person.token).await;
+        assert_eq!(screen.err(), Some(404));
+    }
 }
 
 /// An orderly restart tells its clients, who come back.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
 use devpocket_protocol::Size;
 use devpocket_protocol::agent::ControlRequest;
 use devpocket_protocol::client::{Exit, ExitReason, HelloEnvironment};
@@ -13,13 +14,15 @@ use super::EnvironmentError;
 use super::control::News;
 use super::lifecycle::{Change, Lifecycle, LifecycleNews};
 use super::log::InstallLog;
-use super::sessions::{Entry, MAX_SESSIONS, Selector, Sessions};
+use super::sessions::{Ended, Entry, KEPT, MAX_KEPT, MAX_SESSIONS, Selector, Sessions};
 use super::spec::key_of;
 use crate::mailer::Notices;
 use crate::persistence::environments::EnvironmentView;
 use crate::persistence::terminals::{self, CreateTerminalSession, EndTerminalSession, TerminalSession};
 use crate::persistence::vault::Vault;
-use crate::persistence::{AuditEntry, EnvironmentStatus, Late, Persistence, WriteError, new_id};
+use crate::persistence::{
+    AuditEntry, EnvironmentStatus, Late, Persistence, ReadError, WriteError, new_id,
+};
 use crate::runtime::Runtime;
 use crate::supervision::{
     ActorPath, Addr, Behavior, ChildExit, Context, Failure, Kind, Outcome, Reply, RestartDue, RestartPolicy,
@@ -98,6 +101,22 @@ pub struct Known {
     pub view: EnvironmentView,
     /// Its live sessions.
     pub sessions: Vec<TerminalSession>,
+    /// Those that ended a short while ago.
+    pub ended: Vec<TerminalSession>,
+}
+
+impl Known {
+    /// Reads what is known of the sessions of an environment.
+    ///
+    /// # Errors
+    /// While the database is away.
+    pub async fn read(persistence: &Persistence, view: EnvironmentView) -> Result<Self, ReadError> {
+        let (pool, id) = (persistence.pool(), view.environment.id.as_str());
+        // This order: one that ends in between is in both rather than in neither.
+        let sessions = terminals::live(pool, id).await?;
+        let ended = terminals::ended(pool, id, Utc::now() - KEPT, MAX_KEPT).await?;
+        Ok(Self { view, sessions, ended })
+    }
 }
 
 /// What an environment actor starts from.
@@ -134,6 +153,7 @@ pub struct Environment {
     id: String,
     lifecycle: Lifecycle,
     sessions: Sessions,
+    ended: Ended,
     terminals: Supervisor<String, Terminal>,
     /// Clients that wait for the environment to run.
     waiting: Vec<(Selector, Size, OpenReply)>,
@@ -150,10 +170,11 @@ impl Behavior for Environment {
     type Args = EnvironmentArgs;
 
     fn start(context: &Context<Self>, args: EnvironmentArgs) -> Result<Self, Failure> {
-        let (id, sessions) = {
+        let (id, sessions, ended) = {
             let known = args.known.read();
             context.me.describe(known.view.environment.name.as_str());
-            (known.view.environment.id.clone(), Sessions::left(known.sessions.clone()))
+            let sessions = Sessions::left(known.sessions.clone());
+            (known.view.environment.id.clone(), sessions, Ended::left(known.ended.clone()))
         };
         let me = context.me.clone();
         let ticks = TaskGuard::spawn(async move {
@@ -167,6 +188,7 @@ impl Behavior for Environment {
             args,
             id,
             sessions,
+            ended,
             terminals: Supervisor::new(RestartPolicy::DEFAULT),
             waiting: Vec::new(),
             creating: Vec::new(),
@@ -200,9 +222,7 @@ impl Behavior for Environment {
     fn child_exited(&mut self, context: &Context<Self>, exit: &ChildExit) {
         match self.terminals.exited(context, exit) {
             // Its clients have read to the end, or it was idle: the agent holds the session.
-            Some(Outcome::Stopped(id)) if self.sessions.find(&Selector::Id(id.clone())).is_none() => {
-                self.lifecycle.ask_agent(ControlRequest::ForgetSession { id });
-            }
+            Some(Outcome::Stopped(id)) => self.forget_session(id),
             Some(Outcome::Escalated(id, reason)) => {
                 tracing::error!(
                     environment = self.id,
@@ -243,7 +263,7 @@ impl Environment {
                     self.session_ended(&session.id, exit);
                 }
             }
-            for id in self.sessions.superfluous_in(held) {
+            for id in self.sessions.superfluous_in(held, &self.ended) {
                 if self.terminals.get(&id).is_none() {
                     self.lifecycle.ask_agent(ControlRequest::CloseSession { id: id.clone() });
                     self.lifecycle.ask_agent(ControlRequest::ForgetSession { id });
@@ -260,9 +280,11 @@ impl Environment {
         }
         if self.lifecycle.is_ending() {
             self.end_sessions(|_| true, ExitReason::EnvironmentGone);
+            self.ended.clear();
         } else if ran.as_deref().is_some_and(|ran| self.lifecycle.instance() != Some(ran)) {
             // Those that wait for an agent get the next one.
             self.end_sessions(Entry::is_made, ExitReason::PodGone);
+            self.ended.clear();
         }
         if self.lifecycle.is_gone() {
             self.tell_terminals(|| TerminalMessage::Kick(Kick::EnvironmentDeleted));
@@ -296,6 +318,10 @@ impl Environment {
         }
         match selector {
             Selector::Id(_) => reply.send(Err(EnvironmentError::NoSuchSession)),
+            Selector::Resumed(id) => match self.ended.find(&id).cloned() {
+                Some(entry) => self.give_out(context, entry, reply),
+                None => reply.send(Err(EnvironmentError::NoSuchSession)),
+            },
             Selector::Name(name) => self.create_session(context, name, size, reply),
         }
     }
@@ -435,9 +461,24 @@ impl Environment {
     fn session_ended(&mut self, id: &str, exit: &Exit) {
         if let Some(entry) = self.sessions.remove(id) {
             tracing::info!(environment = self.id, session = id, reason = ?exit.reason, "session ended");
+            let (row, name) = (entry.row.id.clone(), entry.row.name.clone());
+            let pushed_out = self.ended.keep(entry, exit);
             self.remember_sessions();
-            self.args.tell(Happening::SessionEnded { session: id.to_owned(), name: entry.row.name });
-            self.write_end(entry.row.id, exit);
+            self.args.tell(Happening::SessionEnded { session: id.to_owned(), name });
+            self.write_end(row, exit);
+            if let Some(oldest) = pushed_out {
+                self.forget_session(oldest);
+            }
+        }
+    }
+
+    /// Lets the agent forget a session that nobody can come back to any more.
+    fn forget_session(&self, id: String) {
+        let is_needed = self.terminals.get(&id).is_some()
+            || self.ended.find(&id).is_some()
+            || self.sessions.find(&Selector::Id(id.clone())).is_some();
+        if !is_needed {
+            self.lifecycle.ask_agent(ControlRequest::ForgetSession { id });
         }
     }
 
@@ -457,7 +498,9 @@ impl Environment {
     }
 
     fn remember_sessions(&self) {
-        self.args.known.write().sessions = self.sessions.rows();
+        let mut known = self.args.known.write();
+        known.sessions = self.sessions.rows();
+        known.ended = self.ended.rows();
     }
 
     fn tell_terminals(&self, message: impl Fn() -> TerminalMessage) {
@@ -469,6 +512,9 @@ impl Environment {
 
     fn tick(&mut self, context: &Context<Self>) {
         self.tasks.retain(|task| !task.is_finished());
+        for id in self.ended.expire(Utc::now()) {
+            self.forget_session(id);
+        }
         let idle = self.terminals.is_empty() && self.waiting.is_empty() && self.creating.is_empty();
         if !idle {
             self.last_use = Instant::now();

@@ -1,11 +1,13 @@
-//! The live terminal sessions of an environment: what is known of them, and who waits for them.
+//! The terminal sessions of an environment: those that live, and those that ended a short while ago.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use devpocket_protocol::Size;
 use devpocket_protocol::agent::SessionInfo;
+use devpocket_protocol::client::{Exit, ExitReason};
 
 use crate::persistence::ID_LENGTH;
 use crate::persistence::terminals::TerminalSession;
@@ -16,11 +18,19 @@ pub const MAX_SESSIONS: usize = 64;
 /// The longest session name in bytes.
 pub const MAX_NAME: usize = 64;
 
+/// How long a session that has ended can still be read to its end by who was away meanwhile.
+pub(super) const KEPT: TimeDelta = TimeDelta::minutes(5);
+
+/// How many of them; the agent keeps no more.
+pub(super) const MAX_KEPT: usize = 32;
+
 /// Which session of an environment is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
-    /// One that exists, by its id.
+    /// One that lives, by its id.
     Id(String),
+    /// One by its id, also if it ended a short while ago: for who has read a part of it.
+    Resumed(String),
     /// By name; one that does not exist is made.
     Name(String),
 }
@@ -85,7 +95,7 @@ impl Sessions {
 
     pub(super) fn find(&self, selector: &Selector) -> Option<&Entry> {
         match selector {
-            Selector::Id(id) => self.0.get(id),
+            Selector::Id(id) | Selector::Resumed(id) => self.0.get(id),
             Selector::Name(name) => self.0.values().find(|entry| entry.row.name == *name),
         }
     }
@@ -121,10 +131,76 @@ impl Sessions {
     }
 
     /// Sessions that the agent still holds and that nobody needs any more: they are not live
-    /// here, so their end was written.
-    pub(super) fn superfluous_in(&self, agent: &[SessionInfo]) -> Vec<String> {
-        let unknown = |session: &&SessionInfo| !self.0.contains_key(&session.id);
+    /// here, so their end was written, and it is too long ago.
+    pub(super) fn superfluous_in(&self, agent: &[SessionInfo], ended: &Ended) -> Vec<String> {
+        let unknown =
+            |session: &&SessionInfo| !self.0.contains_key(&session.id) && ended.find(&session.id).is_none();
         agent.iter().filter(unknown).map(|session| session.id.clone()).collect()
+    }
+}
+
+/// The sessions whose end the agent still holds, oldest first: at most [`MAX_KEPT`].
+#[derive(Debug, Default)]
+pub(super) struct Ended(VecDeque<Entry>);
+
+impl Ended {
+    /// Those that ended before this actor started.
+    pub(super) fn left(mut rows: Vec<TerminalSession>) -> Self {
+        rows.sort_by_key(|row| row.ended_at);
+        let mut ended = Self::default();
+        for row in rows {
+            let exit = row.exit.clone().and_then(|exit| serde_json::from_value(exit).ok());
+            if exit.as_ref().is_some_and(is_held) {
+                ended.push(Entry { row, made: Arc::new(AtomicBool::new(true)) });
+            }
+        }
+        ended
+    }
+
+    /// Keeps one that has just ended, if its agent holds its end. Returns the id of one that had to go.
+    pub(super) fn keep(&mut self, mut entry: Entry, exit: &Exit) -> Option<String> {
+        if !is_held(exit) || !entry.is_made() {
+            return None;
+        }
+        entry.row.ended_at = Some(Utc::now());
+        entry.row.exit = serde_json::to_value(exit).ok();
+        self.push(entry)
+    }
+
+    fn push(&mut self, entry: Entry) -> Option<String> {
+        self.0.push_back(entry);
+        let oldest = if self.0.len() > MAX_KEPT { self.0.pop_front() } else { None };
+        oldest.map(|entry| entry.row.session_id)
+    }
+
+    pub(super) fn find(&self, id: &str) -> Option<&Entry> {
+        self.0.iter().find(|entry| entry.row.session_id == id)
+    }
+
+    /// Takes off those whose time is over; returns their ids.
+    pub(super) fn expire(&mut self, now: DateTime<Utc>) -> Vec<String> {
+        let is_over = |entry: &Entry| entry.row.ended_at.is_none_or(|ended| now - ended >= KEPT);
+        let over = self.0.iter().filter(|entry| is_over(entry)).map(|entry| entry.row.session_id.clone());
+        let over = over.collect();
+        self.0.retain(|entry| !is_over(entry));
+        over
+    }
+
+    /// The agent that held them is gone.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(super) fn rows(&self) -> Vec<TerminalSession> {
+        self.0.iter().map(|entry| entry.row.clone()).collect()
+    }
+}
+
+/// Whether the agent holds the output of a session that ended so.
+fn is_held(exit: &Exit) -> bool {
+    match exit.reason {
+        ExitReason::Exited | ExitReason::Signaled | ExitReason::Closed => true,
+        ExitReason::FailedToStart | ExitReason::EnvironmentGone | ExitReason::PodGone => false,
     }
 }
 
@@ -141,5 +217,46 @@ mod tests {
         for bad in ["", "a b", "a/b", "ä", &"x".repeat(65)] {
             assert_eq!(Selector::parse(bad), Err(InvalidName), "{bad}");
         }
+    }
+
+    fn entry(id: &str) -> Entry {
+        let row = TerminalSession {
+            id: format!("row-{id}"),
+            environment_id: "e".into(),
+            session_id: id.into(),
+            name: "main".into(),
+            status: crate::persistence::SessionStatus::Active,
+            client_info: None,
+            cols: 80,
+            rows: 24,
+            exit: None,
+            started_at: Utc::now(),
+            ended_at: None,
+            last_activity_at: None,
+        };
+        Entry { row, made: Arc::new(AtomicBool::new(true)) }
+    }
+
+    #[test]
+    fn an_end_is_kept_for_a_while_if_the_agent_holds_it() {
+        let (mut ended, exited) = (Ended::default(), Exit::because(ExitReason::Exited));
+        assert_eq!(ended.keep(entry("gone"), &Exit::because(ExitReason::PodGone)), None);
+        assert!(ended.find("gone").is_none());
+        assert_eq!(ended.keep(entry("kept"), &exited), None);
+        assert!(ended.find("kept").is_some());
+        // An actor after this one knows it too.
+        assert!(Ended::left(ended.rows()).find("kept").is_some());
+        assert_eq!(ended.expire(Utc::now()), Vec::<String>::new());
+        assert_eq!(ended.expire(Utc::now() + KEPT), ["kept"]);
+        assert!(ended.find("kept").is_none());
+    }
+
+    #[test]
+    fn no_more_ends_are_kept_than_the_agent_keeps() {
+        let (mut ended, exited) = (Ended::default(), Exit::because(ExitReason::Exited));
+        let pushed: Vec<_> =
+            (0..MAX_KEPT + 2).filter_map(|n| ended.keep(entry(&n.to_string()), &exited)).collect();
+        assert_eq!(pushed, ["0", "1"]);
+        assert_eq!(ended.rows().len(), MAX_KEPT);
     }
 }

@@ -17,7 +17,7 @@ mod rows;
 use std::collections::{HashMap, HashSet};
 
 use secrecy::SecretString;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use self::kubeconfig::OldKey;
 pub use self::report::{Count, Report};
@@ -84,12 +84,12 @@ pub async fn run(source: &PgPool, target: &PgPool, settings: Settings<'_>) -> Re
         .execute(&mut *from)
         .await
         .map_err(ImportError::source)?;
+    patient(&mut from).await.map_err(ImportError::source)?;
     recognise(&mut from).await?;
     let mut to = target.begin().await.map_err(ImportError::target)?;
+    patient(&mut to).await.map_err(ImportError::target)?;
     // The old times have no zone and hold UTC.
-    for setting in ["SET LOCAL TimeZone = 'UTC'", "SET LOCAL idle_in_transaction_session_timeout = '10min'"] {
-        sqlx::query(setting).execute(&mut *to).await.map_err(ImportError::target)?;
-    }
+    sqlx::query("SET LOCAL TimeZone = 'UTC'").execute(&mut *to).await.map_err(ImportError::target)?;
     let old_key = match settings.old_secret.cloned() {
         None => None,
         // Slow on purpose: not on a thread that others wait for.
@@ -119,6 +119,16 @@ pub async fn run(source: &PgPool, target: &PgPool, settings: Settings<'_>) -> Re
         to.commit().await.map_err(ImportError::target)?;
     }
     Ok(report)
+}
+
+/// Our pools are made for people who wait. Here one database waits while a page of rows goes into the
+/// other, and a large table is counted.
+async fn patient(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    for setting in ["idle_in_transaction_session_timeout", "statement_timeout"] {
+        let query = format!("SET LOCAL {setting} = '10min'");
+        sqlx::query(AssertSqlSafe(query)).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// Whether it is the old server's database, and not one of ours.

@@ -58,7 +58,12 @@ pub fn write(template: &Template, to: &User, values: &[(&str, &str)]) -> Mail {
 /// it must not become a message of its own, so what reads like a link or is long is not repeated.
 fn name_of(user: &User) -> String {
     let name = one_line(&user.full_name);
-    let links = name.contains("://") || name.contains('/') || name.to_lowercase().contains("www.");
+    // What has a dot inside of a word is taken for a host by those who show mails: `J.R.` is not.
+    let host = |word: &str| {
+        let end = word.trim_end_matches('.').rsplit_once('.');
+        end.is_some_and(|(_, last)| last.chars().count() > 1)
+    };
+    let links = name.contains(['/', '@', ':']) || name.split(' ').any(host);
     let fits = !name.is_empty() && name.chars().count() <= NAME;
     if fits && !links { name } else { user.username.clone() }
 }
@@ -125,6 +130,7 @@ mod tests {
             full_name: full_name.into(),
             password: None,
             avatar_url: None,
+            preferred_region: None,
             is_active: true,
             is_verified: true,
             email_verified_at: None,
@@ -151,13 +157,15 @@ mod tests {
 
     #[test]
     fn a_name_is_no_message_of_its_own() {
-        for bad in ["http://evil.example", "go to www.evil.example", "evil.example/x", "", &"x".repeat(61)] {
+        let long = "x".repeat(61);
+        let links = ["http://evil.example", "go to www.evil.example", "evil.example/x", "evil.example."];
+        for bad in links.into_iter().chain(["me@localhost", "mailto:x", "", &long]) {
             assert_eq!(name_of(&user(bad)), "ann", "{bad}");
         }
-        assert_eq!(
-            name_of(&user("Ann\r\nBcc: bob@example.org\n\nO'Hara")),
-            "Ann Bcc: bob@example.org O'Hara"
-        );
+        assert_eq!(name_of(&user("Ann\r\nBcc\n\nO'Hara")), "Ann Bcc O'Hara");
+        for good in ["Dr. Ann", "J.R. Doe", "Ann..."] {
+            assert_eq!(name_of(&user(good)), good);
+        }
     }
 
     #[test]

@@ -111,10 +111,10 @@ impl MailerArgs {
     }
 }
 
-/// The actor. Its handler only queues; storing and sending live in tasks.
+/// The actor. Its handler only queues; storing and sending live in tasks, which do not end.
 pub struct Mailer {
-    args: MailerArgs,
-    tasks: [TaskGuard; 2],
+    queue: Arc<MailQueue>,
+    _tasks: [TaskGuard; 2],
 }
 
 impl Behavior for Mailer {
@@ -122,32 +122,24 @@ impl Behavior for Mailer {
     type Args = MailerArgs;
 
     fn start(_context: &Context<Self>, args: MailerArgs) -> Result<Self, Failure> {
-        let tasks = tasks(&args);
-        Ok(Self { args, tasks })
+        let MailerArgs { queue, sender, store } = args;
+        let tasks = [
+            TaskGuard::spawn(stored::deliver(store.clone(), Arc::clone(&sender))),
+            TaskGuard::spawn(take_in(Arc::clone(&queue), sender, store)),
+        ];
+        Ok(Self { queue, _tasks: tasks })
     }
 
     fn handle(&mut self, _context: &Context<Self>, message: MailerMessage) -> Result<(), Failure> {
-        if self.tasks.iter().any(TaskGuard::is_finished) {
-            // Only a panic in the transport ends them.
-            self.tasks = tasks(&self.args);
-        }
         match message {
-            MailerMessage::Send(mail) => self.args.queue.push(mail),
+            MailerMessage::Send(mail) => self.queue.push(mail),
         }
         Ok(())
     }
 
     fn state(&self) -> &'static str {
-        if self.args.queue.is_empty() { "idle" } else { "queueing" }
+        if self.queue.is_empty() { "idle" } else { "queueing" }
     }
-}
-
-fn tasks(args: &MailerArgs) -> [TaskGuard; 2] {
-    let MailerArgs { queue, sender, store } = args.clone();
-    [
-        TaskGuard::spawn(stored::deliver(store.clone(), Arc::clone(&sender))),
-        TaskGuard::spawn(take_in(queue, sender, store)),
-    ]
 }
 
 /// Stores what is queued; sends it as long as it can't be stored.
@@ -155,15 +147,14 @@ async fn take_in(queue: Arc<MailQueue>, sender: Arc<Sender>, store: Store) {
     loop {
         let waiting = queue.next().await;
         let (id, kind) = (waiting.id, waiting.mail.kind.as_str());
-        if let Ok(sealed) = store.seal(&waiting.mail)
+        if let Ok(sealed) = store.seal_as(waiting.stored_as, &waiting.mail)
             && store.persistence.write(sealed).await.is_ok()
         {
             store.stored.notify_one();
             queue.done(id);
             continue;
         }
-        let outcome = tokio::time::timeout(SEND_LIMIT, sender.send(&waiting.mail)).await;
-        match outcome.unwrap_or_else(|_| Outcome::slow()) {
+        match sender.try_send(&waiting.mail).await {
             Outcome::Sent => {
                 tracing::debug!(mail = id, kind, "mail sent");
                 queue.done(id);

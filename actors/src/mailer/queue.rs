@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::stored::pause_after;
 use super::{MAX_ATTEMPTS, Mail};
+use crate::persistence::new_id;
 
 /// Mails that may wait. Beyond it the oldest goes: its reader has asked again long since.
 pub const CAPACITY: usize = 1_000;
@@ -31,6 +32,8 @@ struct State {
 #[derive(Debug)]
 struct Entry {
     id: u64,
+    /// Its id once it is stored: an answer that got lost must not make two of it.
+    stored_as: String,
     mail: Arc<Mail>,
     attempts: u32,
     due: Instant,
@@ -38,6 +41,7 @@ struct Entry {
 
 pub(super) struct Waiting {
     pub(super) id: u64,
+    pub(super) stored_as: String,
     pub(super) mail: Arc<Mail>,
 }
 
@@ -56,7 +60,8 @@ impl MailQueue {
         }
         state.last_id += 1;
         let id = state.last_id;
-        state.entries.push_back(Entry { id, mail: Arc::new(mail), attempts: 0, due: Instant::now() });
+        let (stored_as, mail) = (new_id(), Arc::new(mail));
+        state.entries.push_back(Entry { id, stored_as, mail, attempts: 0, due: Instant::now() });
         drop(state);
         self.changed.notify_waiters();
     }
@@ -95,10 +100,15 @@ impl MailQueue {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
+            let waiting = |entry: &Entry| Waiting {
+                id: entry.id,
+                stored_as: entry.stored_as.clone(),
+                mail: Arc::clone(&entry.mail),
+            };
             let first = {
                 let state = self.state.lock();
                 let first = state.entries.iter().min_by_key(|entry| entry.due);
-                first.map(|entry| (entry.due, Waiting { id: entry.id, mail: Arc::clone(&entry.mail) }))
+                first.map(|entry| (entry.due, waiting(entry)))
             };
             match first {
                 Some((due, waiting)) if due <= Instant::now() => return waiting,

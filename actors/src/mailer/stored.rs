@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
-use futures_util::future::join_all;
 use rand::RngExt as _;
 use secrecy::ExposeSecret as _;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
 
 use super::transport::{Outcome, Sender};
 use super::{FIRST_PAUSE, LONGEST_PAUSE, MAX_ATTEMPTS, Mail, SEND_LIMIT};
@@ -17,7 +16,9 @@ use crate::persistence::vault::{Vault, VaultError};
 use crate::persistence::{Persistence, new_id};
 
 /// Mails that are tried at once.
-const AT_ONCE: i64 = 4;
+const AT_ONCE: usize = 4;
+/// Shortest sleep: what is due and not taken is another server's.
+const SHORTEST_LOOK: Duration = Duration::from_millis(250);
 /// Longest sleep: mails of another server, or woken by the command line, are found after it.
 const LOOK: Duration = Duration::from_secs(20);
 /// How long the database is left alone when it is away.
@@ -40,7 +41,11 @@ impl Store {
     /// # Errors
     /// When it can't be sealed.
     pub(super) fn seal(&self, mail: &Mail) -> Result<StoreMail, VaultError> {
-        let id = new_id();
+        self.seal_as(new_id(), mail)
+    }
+
+    /// The same under an id: stored again, it is one mail.
+    pub(super) fn seal_as(&self, id: String, mail: &Mail) -> Result<StoreMail, VaultError> {
         let text = serde_json::to_vec(mail).map_err(|_| VaultError::Damaged)?;
         let content = self.vault.seal(&mails::place(&id), &text)?;
         Ok(StoreMail { id, kind: mail.kind.clone(), content })
@@ -56,9 +61,10 @@ pub fn open(vault: &Vault, stored: &StoredMail) -> Result<Mail, VaultError> {
     serde_json::from_str(text.expose_secret()).map_err(|_| VaultError::Damaged)
 }
 
-/// Sends what is due, for ever.
+/// Sends what is due, for ever. One that takes long does not hold up the others.
 pub(super) async fn deliver(store: Store, sender: Arc<Sender>) {
     let mut tidied: Option<Instant> = None;
+    let mut attempts = JoinSet::new();
     loop {
         if tidied.is_none_or(|at| at.elapsed() > TIDY) {
             tidied = Some(Instant::now());
@@ -66,34 +72,44 @@ pub(super) async fn deliver(store: Store, sender: Arc<Sender>) {
                 tracing::warn!(dropped, "too many mails waited, the oldest were dropped");
             }
         }
-        let take = TakeDue { limit: AT_ONCE, lease: SEND_LIMIT * 4 };
-        match store.persistence.write(take).await {
-            Ok(due) if due.is_empty() => wait(&store).await,
+        let take = TakeDue { limit: AT_ONCE - attempts.len(), lease: SEND_LIMIT * 4 };
+        let pause = match store.persistence.write(take).await {
             Ok(due) => {
-                join_all(due.into_iter().map(|mail| attempt(&store, &sender, mail))).await;
+                for mail in due {
+                    attempts.spawn(attempt(store.clone(), Arc::clone(&sender), mail));
+                }
+                pause(&store).await
             }
-            Err(_) => sleep(AWAY_PAUSE).await,
+            Err(_) => AWAY_PAUSE,
+        };
+        if attempts.len() == AT_ONCE {
+            attempts.join_next().await;
+            continue;
+        }
+        tokio::select! {
+            _ = attempts.join_next(), if !attempts.is_empty() => {}
+            _ = timeout(pause, store.stored.notified()) => {}
         }
     }
 }
 
-/// Until one is due, or was stored.
-async fn wait(store: &Store) {
-    let pause = match mails::next_due(store.persistence.pool()).await {
-        Ok(Some(due)) => (due - Utc::now()).to_std().unwrap_or_default().min(LOOK),
-        Ok(None) => LOOK,
+/// How long until one is due, as far as is known.
+async fn pause(store: &Store) -> Duration {
+    match mails::next_due(store.persistence.pool()).await {
+        Ok(due) => due.unwrap_or(LOOK).clamp(SHORTEST_LOOK, LOOK),
         Err(_) => AWAY_PAUSE,
-    };
-    let _ = timeout(pause, store.stored.notified()).await;
+    }
 }
 
-async fn attempt(store: &Store, sender: &Sender, stored: StoredMail) {
+async fn attempt(store: Store, sender: Arc<Sender>, stored: StoredMail) {
     let (id, kind) = (stored.id.as_str(), stored.kind.as_str());
+    let attempts = u32::try_from(stored.attempts).unwrap_or(u32::MAX);
     let outcome = match open(&store.vault, &stored) {
-        Ok(mail) => timeout(SEND_LIMIT, sender.send(&mail)).await.unwrap_or_else(|_| Outcome::slow()),
+        // Each attempt before this one ended with its process.
+        Ok(_) if attempts > MAX_ATTEMPTS => Outcome::Never("it was tried too often".into()),
+        Ok(mail) => sender.try_send(&mail).await,
         Err(error) => Outcome::Never(error.to_string()),
     };
-    let attempts = u32::try_from(stored.attempts).unwrap_or(u32::MAX);
     let failed = |error: String, again_in| MailFailed { id: id.to_owned(), error, again_in };
     let written = match outcome {
         Outcome::Sent => {

@@ -1,14 +1,17 @@
 //! The way out for one mail: an SMTP server, files in a directory, or nowhere.
 
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
+use futures_util::FutureExt as _;
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::timeout;
 use url::Url;
 
-use super::Mail;
+use super::{Mail, SEND_LIMIT};
 use crate::persistence::new_id;
 
 /// How mail leaves.
@@ -43,6 +46,20 @@ impl MailSettings {
     pub fn check(&self) -> Result<(), SettingsError> {
         Sender::new(self).map(|_| ())
     }
+
+    /// What works but should not be so: a password that goes over the network for everybody to read.
+    #[must_use]
+    pub fn caution(&self) -> Option<&'static str> {
+        let MailTransport::Smtp(url) = &self.transport else { return None };
+        let url = Url::parse(url.expose_secret()).ok()?;
+        let signs_in = !url.username().is_empty() || url.password().is_some();
+        let encrypts = url.scheme() == "smtps"
+            || url.query_pairs().any(|(key, value)| key == "tls" && value == "required");
+        (signs_in && !encrypts).then_some(
+            "SMTP_URL has a user and a password but does not insist on TLS, so that both can be read on the \
+             way: use smtps://, or ?tls=required for STARTTLS",
+        )
+    }
 }
 
 /// Settings that cannot work. Holds no secret.
@@ -67,13 +84,6 @@ pub(super) enum Outcome {
     Sent,
     Later(String),
     Never(String),
-}
-
-impl Outcome {
-    /// It did not end within [`super::SEND_LIMIT`].
-    pub(super) fn slow() -> Self {
-        Self::Later("the mail server took too long".into())
-    }
 }
 
 pub(super) struct Sender {
@@ -105,7 +115,17 @@ impl Sender {
         Ok(Self { from, way })
     }
 
-    pub(super) async fn send(&self, mail: &Mail) -> Outcome {
+    /// One attempt, which ends within [`SEND_LIMIT`] and does not panic.
+    pub(super) async fn try_send(&self, mail: &Mail) -> Outcome {
+        let sending = AssertUnwindSafe(self.send(mail)).catch_unwind();
+        match timeout(SEND_LIMIT, sending).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Outcome::Later("sending it failed in an unforeseen way".into()),
+            Err(_) => Outcome::Later("the mail server took too long".into()),
+        }
+    }
+
+    async fn send(&self, mail: &Mail) -> Outcome {
         let Some(message) = self.message(mail) else {
             return Outcome::Never("its address cannot be read".into());
         };
@@ -218,6 +238,25 @@ mod tests {
         assert!(file.file_name().to_string_lossy().ends_with(".eml"));
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert!(std::fs::read_to_string(file.path()).unwrap().contains("123456"));
+    }
+
+    #[test]
+    fn a_password_in_the_clear_is_cautioned_against() {
+        let caution = |url: &str| {
+            let transport = MailTransport::Smtp(SecretString::from(url));
+            MailSettings { from: "noreply@devpocket.app".into(), transport, ca_file: None }.caution()
+        };
+        for open in
+            ["smtp://me:hunter2@mail", "smtp://me:hunter2@mail:25?tls=opportunistic", "smtp://:hunter2@mail"]
+        {
+            let caution = caution(open).expect(open);
+            assert!(caution.contains("SMTP_URL") && !caution.contains("hunter2"), "{caution}");
+        }
+        for good in
+            ["smtps://me:hunter2@mail", "smtp://me:hunter2@mail?tls=required", "smtp://mail", "nonsense"]
+        {
+            assert_eq!(caution(good), None, "{good}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgPool, PgTransaction};
 
 use super::engine::Write;
@@ -14,7 +14,7 @@ pub const MAX_WAITING: i64 = 10_000;
 /// Dead ones that are kept; beyond it the oldest go.
 pub const MAX_DEAD: i64 = 1_000;
 /// How long dead ones are kept, in days.
-pub const KEEP_DEAD_DAYS: i64 = 30;
+pub const KEEP_DEAD_DAYS: i32 = 30;
 
 /// A mail as it is stored.
 #[derive(Debug, Clone, FromRow)]
@@ -34,13 +34,15 @@ pub(crate) fn place(id: &str) -> String {
     format!("outgoing_mails/{id}/content")
 }
 
-/// When the next mail is due, if one waits.
+/// How long until the next mail is due, if one waits; by the database's clock, as all times here.
 ///
 /// # Errors
 /// `Unavailable` while the database is away.
-pub async fn next_due(pool: &PgPool) -> Result<Option<DateTime<Utc>>, ReadError> {
-    let query = "SELECT min(due_at) FROM outgoing_mails WHERE state = 'WAITING'";
-    Ok(sqlx::query_scalar(query).fetch_one(pool).await?)
+pub(crate) async fn next_due(pool: &PgPool) -> Result<Option<Duration>, ReadError> {
+    let query = "SELECT EXTRACT(EPOCH FROM min(due_at) - now())::float8 FROM outgoing_mails
+                 WHERE state = 'WAITING'";
+    let seconds: Option<f64> = sqlx::query_scalar(query).fetch_one(pool).await?;
+    Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
 }
 
 /// The mails that did not arrive, the newest first; at most [`MAX_DEAD`].
@@ -102,7 +104,7 @@ impl<W: Write> Write for Mailed<W> {
 #[derive(Debug, Clone)]
 pub(crate) struct TakeDue {
     /// The most of them.
-    pub(crate) limit: i64,
+    pub(crate) limit: usize,
     /// After this they are due again, for whoever comes first.
     pub(crate) lease: Duration,
 }
@@ -113,13 +115,13 @@ impl Write for TakeDue {
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<Self::Output, WriteError> {
         // Counted before it is tried: a mail that kills its sender is given up too.
         Ok(sqlx::query_as(
-            "UPDATE outgoing_mails SET due_at = $2, attempts = attempts + 1, updated_at = now()
+            "UPDATE outgoing_mails SET due_at = now() + make_interval(secs => $2), attempts = attempts + 1, updated_at = now()
              WHERE id IN (SELECT id FROM outgoing_mails WHERE state = 'WAITING' AND due_at <= now()
                           ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
              RETURNING *",
         )
-        .bind(self.limit)
-        .bind(Utc::now() + delta(self.lease))
+        .bind(i64::try_from(self.limit).unwrap_or(i64::MAX))
+        .bind(self.lease.as_secs_f64())
         .fetch_all(&mut **tx)
         .await?)
     }
@@ -155,13 +157,13 @@ impl Write for MailFailed {
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<(), WriteError> {
         sqlx::query(
             "UPDATE outgoing_mails
-             SET state = CASE WHEN $3::timestamptz IS NULL THEN 'DEAD' ELSE 'WAITING' END,
-                 due_at = COALESCE($3, due_at), last_error = $2, updated_at = now()
+             SET state = CASE WHEN $3::float8 IS NULL THEN 'DEAD' ELSE 'WAITING' END,
+                 due_at = COALESCE(now() + make_interval(secs => $3), due_at), last_error = $2, updated_at = now()
              WHERE id = $1",
         )
         .bind(self.id)
         .bind(self.error)
-        .bind(self.again_in.map(|pause| Utc::now() + delta(pause)))
+        .bind(self.again_in.map(|pause| pause.as_secs_f64()))
         .execute(&mut **tx)
         .await?;
         Ok(())
@@ -200,10 +202,10 @@ impl Write for TidyMails {
     async fn apply(self, tx: &mut PgTransaction<'_>) -> Result<u64, WriteError> {
         sqlx::query(
             "DELETE FROM outgoing_mails WHERE state = 'DEAD'
-             AND (updated_at < $1 OR id IN (SELECT id FROM outgoing_mails WHERE state = 'DEAD'
+             AND (updated_at < now() - make_interval(days => $1) OR id IN (SELECT id FROM outgoing_mails WHERE state = 'DEAD'
                                             ORDER BY updated_at DESC, id OFFSET $2))",
         )
-        .bind(Utc::now() - TimeDelta::days(KEEP_DEAD_DAYS))
+        .bind(KEEP_DEAD_DAYS)
         .bind(MAX_DEAD)
         .execute(&mut **tx)
         .await?;
@@ -217,8 +219,4 @@ impl Write for TidyMails {
         .await?;
         Ok(dropped.rows_affected())
     }
-}
-
-fn delta(duration: Duration) -> TimeDelta {
-    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }

@@ -208,10 +208,14 @@ pub async fn seal_plain(persistence: &Persistence, vault: &Vault) -> Result<Rese
 /// lacks.
 pub(crate) async fn at_start(persistence: &Persistence, vault: &Vault) {
     match seal_plain(persistence, vault).await {
-        Ok(Resealed { sealed: environments @ 1.., .. }) => {
-            tracing::info!(environments, "variables that were plain are sealed now");
+        Ok(Resealed { sealed: environments, unreadable, .. }) => {
+            if environments > 0 {
+                tracing::info!(environments, "variables that were plain are sealed now");
+            }
+            if unreadable > 0 {
+                tracing::error!(unreadable, "variables are damaged; devpocket keys rotate names them");
+            }
         }
-        Ok(_) => {}
         Err(error) => tracing::warn!(%error, "variables that are plain are not sealed yet"),
     }
     for Survey { kept, unknown, .. } in survey(persistence.pool(), vault).await.unwrap_or_default() {

@@ -40,6 +40,28 @@ pub async fn live(pool: &PgPool, environment_id: &str) -> Result<Vec<TerminalSes
     .await?)
 }
 
+/// The newest `limit` sessions of an environment that ended after `since`, the last one first.
+///
+/// # Errors
+/// `Unavailable` while the database is away.
+pub async fn ended(
+    pool: &PgPool,
+    environment_id: &str,
+    since: DateTime<Utc>,
+    limit: usize,
+) -> Result<Vec<TerminalSession>, ReadError> {
+    Ok(sqlx::query_as(
+        "SELECT * FROM terminal_sessions
+         WHERE environment_id = $1 AND status = 'TERMINATED' AND ended_at > $2
+         ORDER BY ended_at DESC, id LIMIT $3",
+    )
+    .bind(environment_id)
+    .bind(since)
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(pool)
+    .await?)
+}
+
 /// All sessions that have not ended: what a starting server takes up again.
 ///
 /// # Errors

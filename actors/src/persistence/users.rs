@@ -21,6 +21,7 @@ pub struct User {
     pub full_name: String,
     pub password: Option<Hidden>,
     pub avatar_url: Option<String>,
+    pub preferred_region: Option<String>,
     pub is_active: bool,
     pub is_verified: bool,
     pub email_verified_at: Option<DateTime<Utc>>,
@@ -182,7 +183,7 @@ impl Write for CreateUser {
     }
 }
 
-/// Changes what is given of a profile. `Some(None)` empties the picture.
+/// Changes what is given of a profile. `Some(None)` empties the picture or the region.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "fields are the columns")]
 pub struct UpdateUser {
@@ -190,6 +191,7 @@ pub struct UpdateUser {
     pub full_name: Option<String>,
     pub username: Option<String>,
     pub avatar_url: Option<Option<String>>,
+    pub preferred_region: Option<Option<String>>,
     pub subscription_plan: Option<Plan>,
     pub role: Option<Role>,
     pub is_active: Option<bool>,
@@ -206,6 +208,7 @@ impl Write for UpdateUser {
                  avatar_url = CASE WHEN $4 THEN $5 ELSE avatar_url END,
                  subscription_plan = COALESCE($6, subscription_plan), role = COALESCE($7, role),
                  is_active = COALESCE($8, is_active), google_id = COALESCE($9, google_id),
+                 preferred_region = CASE WHEN $10 THEN $11 ELSE preferred_region END,
                  updated_at = now()
              WHERE id = $1 RETURNING *",
         )
@@ -218,6 +221,8 @@ impl Write for UpdateUser {
         .bind(self.role)
         .bind(self.is_active)
         .bind(self.google_id)
+        .bind(self.preferred_region.is_some())
+        .bind(self.preferred_region.flatten())
         .fetch_optional(&mut **tx)
         .await?
         .ok_or(WriteError::NotFound { what: "user" })
@@ -297,7 +302,7 @@ impl Write for DeleteUser {
             "UPDATE users
              SET is_active = false, email = 'deleted_' || id || '@devpocket.deleted',
                  username = 'deleted_' || id, full_name = 'Deleted User', password = NULL,
-                 avatar_url = NULL, google_id = NULL, updated_at = now()
+                 avatar_url = NULL, preferred_region = NULL, google_id = NULL, updated_at = now()
              WHERE id = $1",
         )
         .bind(&self.user_id)

@@ -114,7 +114,7 @@ impl System {
             max_environments: new.max_environments,
         };
         let row = self.inner.persistence.write(Audited { write, entry }).await?;
-        self.sync_clusters().await?;
+        self.take_up_clusters().await;
         Ok((row, examined))
     }
 
@@ -138,7 +138,7 @@ impl System {
         }
         let write = ChangeCluster { id: id.to_owned(), edit };
         let row = self.inner.persistence.write(Audited { write, entry }).await?;
-        self.sync_clusters().await?;
+        self.take_up_clusters().await;
         Ok(row)
     }
 
@@ -155,7 +155,8 @@ impl System {
             Err(WriteError::Refused { .. }) => return Err(ClusterError::InUse),
             other => other?,
         }
-        Ok(self.sync_clusters().await?)
+        self.take_up_clusters().await;
+        Ok(())
     }
 
     /// How a cluster is, as its actor last saw it. One that was just started is waited for, as long
@@ -198,6 +199,13 @@ impl System {
         let sealed = stored::sealed(self.vault(), id, &examined.text);
         let sealed = sealed.map_err(|error| WriteError::Internal(error.to_string()))?;
         Ok((sealed, examined))
+    }
+
+    /// Uses at once what was just written; if the database goes away now, a little later.
+    async fn take_up_clusters(&self) {
+        if let Err(error) = self.sync_clusters().await {
+            tracing::warn!(%error, "a change of clusters is taken up within half a minute");
+        }
     }
 
     /// Brings this process to what the database says of clusters. One at a time.

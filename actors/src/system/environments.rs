@@ -295,7 +295,7 @@ impl System {
         let selector = match Selector::parse(name) {
             Ok(selector @ Selector::Name(_)) => selector,
             // A name of an id's form could never be told from an id again.
-            Ok(Selector::Id(_)) => {
+            Ok(Selector::Id(_) | Selector::Resumed(_)) => {
                 return Err(EnvironmentError::Refused(
                     "This name has the form of an id. Choose another one.".into(),
                 ));
@@ -348,7 +348,7 @@ impl System {
     /// When it does not come back within half a minute, or has ended.
     pub async fn rejoin(&self, user: &str, id: &str, session: &str) -> Result<Arc<Hub>, EnvironmentError> {
         let deadline = Instant::now() + REJOIN_LIMIT;
-        let selector = Selector::Id(session.to_owned());
+        let selector = Selector::Resumed(session.to_owned());
         loop {
             match self.open_terminal(user, id, &selector, Size::DEFAULT).await {
                 Ok(opened) => return Ok(opened.hub),

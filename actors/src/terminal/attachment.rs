@@ -125,7 +125,8 @@ impl Attachment {
         if state.link == Link::Orphaned {
             return Some(Err(AttachError::Orphaned));
         }
-        if state.ended.is_some() {
+        // Who has read a part of it may read the rest, as long as the agent can be asked for it.
+        if state.ended.is_some() && (start == Start::Screen || state.link != Link::Live) {
             return Some(Err(AttachError::Ended));
         }
         if state.link != Link::Live {

@@ -301,6 +301,11 @@ impl Hub {
         self.lock().clients.is_empty()
     }
 
+    /// Whether a client was ever attached.
+    pub(super) fn had_clients(&self) -> bool {
+        self.lock().next_client > 1
+    }
+
     /// Where the next channel should go on, if a ring is held.
     pub(super) fn resume_from(&self) -> Option<u64> {
         let state = self.lock();

@@ -12,7 +12,7 @@ use crate::cluster::Runtimes;
 use crate::environment::{Environment, EnvironmentArgs, EnvironmentError, EnvironmentMessage, Known};
 use crate::mailer::Notices;
 use crate::persistence::vault::Vault;
-use crate::persistence::{EnvironmentStatus, Persistence, environments, terminals, users};
+use crate::persistence::{EnvironmentStatus, Persistence, environments, users};
 use crate::supervision::{
     ActorPath, Addr, Behavior, ChildExit, Context, Failure, Kind, Reply, RestartDue, RestartPolicy,
     Supervisor, TaskGuard,
@@ -182,6 +182,5 @@ async fn load(persistence: &Persistence, user: &str, id: &str) -> Result<Box<Kno
     if view.environment.user_id != user || view.environment.status == EnvironmentStatus::Terminated {
         return Err(EnvironmentError::NotFound);
     }
-    let sessions = terminals::live(persistence.pool(), id).await?;
-    Ok(Box::new(Known { view, sessions }))
+    Ok(Box::new(Known::read(persistence, view).await?))
 }

@@ -52,6 +52,7 @@ pub async fn attach(client: TerminalClient, at_end: AtEnd) -> anyhow::Result<u8>
         waiting: Vec::new(),
         input_ended: None,
         away_since: None,
+        heard: false,
         told: false,
         exit: None,
     };
@@ -135,6 +136,8 @@ struct Terminal {
     /// Since when nothing happened after the end of piped input.
     input_ended: Option<Instant>,
     away_since: Option<Instant>,
+    /// Whether the session can be heard: only then its silence means something.
+    heard: bool,
     /// Whether the person was told of it over the screen.
     told: bool,
     exit: Option<Exit>,
@@ -164,7 +167,7 @@ impl Terminal {
                         None => self.end_of_input(),
                     }
                 }
-                () = sleep_until(quiet), if self.waiting.is_empty() && self.away_since.is_none() => {
+                () = sleep_until(quiet), if self.waiting.is_empty() && self.heard => {
                     if self.client.resume().unacked() == 0 && self.at_end == AtEnd::Leave {
                         return Ok(Outcome::Left);
                     }
@@ -216,8 +219,7 @@ impl Terminal {
         match event {
             Event::Hello(_) => {
                 self.told = false;
-                // Nothing could come meanwhile: that was no silence of the session's.
-                self.input_ended = self.input_ended.map(|_| Instant::now());
+                self.heard_again();
                 if self.away_since.take().is_some() {
                     self.screen.clear_status();
                 }
@@ -235,22 +237,28 @@ impl Terminal {
                 self.screen.redraw(&data).context("can't write to the terminal")?;
             }
             Event::Away { reason, .. } => {
+                self.heard = false;
                 if self.away_since.is_none() {
                     self.away_since = Some(Instant::now());
                     self.screen.title("connection lost, retrying…");
                 }
                 tracing::debug!(reason, "away");
             }
-            Event::Status(Status { state, message, .. }) => match state {
-                SessionState::Live => self.screen.clear_status(),
-                SessionState::Reconnecting => {
-                    self.screen.title("the environment can't be reached, retrying…")
+            Event::Status(Status { state, message, .. }) => {
+                let text = match state {
+                    SessionState::Live => None,
+                    SessionState::Reconnecting => Some("the environment can't be reached, retrying…"),
+                    SessionState::EnvironmentStarting => Some("the environment is starting…"),
+                    SessionState::Draining => Some(message.as_deref().unwrap_or("the server restarts…")),
+                };
+                if let Some(text) = text {
+                    self.heard = false;
+                    self.screen.title(text);
+                } else {
+                    self.heard_again();
+                    self.screen.clear_status();
                 }
-                SessionState::EnvironmentStarting => self.screen.title("the environment is starting…"),
-                SessionState::Draining => {
-                    self.screen.title(message.as_deref().unwrap_or("the server restarts…"))
-                }
-            },
+            }
             Event::Exit(exit) => self.exit = Some(exit),
             Event::Closed { code, reason } => {
                 return Ok(Some(match self.exit.take() {
@@ -261,6 +269,13 @@ impl Terminal {
             Event::InputAck(_) => {}
         }
         Ok(None)
+    }
+
+    /// What could not come meanwhile was no silence of the session's.
+    fn heard_again(&mut self) {
+        if !std::mem::replace(&mut self.heard, true) {
+            self.input_ended = self.input_ended.map(|_| Instant::now());
+        }
     }
 
     /// A title may not be visible: after a while the line goes over the screen, and the screen

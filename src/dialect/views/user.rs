@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::super::view::{spelled, with};
-use super::{NOTHING, PlanWord, RoleWord, Timestamp, View};
+use super::{PlanWord, RoleWord, Timestamp, View};
 use crate::auth::tokens::Pair;
 
 /// An account, as its owner sees it.
@@ -29,6 +29,9 @@ pub struct User {
     pub is_verified: bool,
     /// A picture.
     pub avatar_url: Option<String>,
+    /// Where new environments go, if there is room and nothing else is asked for.
+    #[schema(example = "southeast-asia")]
+    pub preferred_region: Option<String>,
     /// What is paid for.
     pub subscription_plan: PlanWord,
     /// What may be administered.
@@ -49,6 +52,7 @@ impl From<&users::User> for User {
             is_active: user.is_active,
             is_verified: user.is_verified,
             avatar_url: user.avatar_url.clone(),
+            preferred_region: user.preferred_region.clone(),
             subscription_plan: user.subscription_plan.into(),
             role: user.role.into(),
             created_at: user.created_at.into(),
@@ -59,7 +63,7 @@ impl From<&users::User> for User {
 
 impl View for User {
     fn snake(&self) -> Value {
-        with(spelled(self), json!({ "last_login": self.last_login_at, "preferred_region": NOTHING }))
+        with(spelled(self), json!({ "last_login": self.last_login_at }))
     }
 }
 

@@ -73,21 +73,28 @@ pub(super) struct Update {
     /// `null` takes it away.
     #[schema(value_type = Option<String>, format = "uri", max_length = 2048)]
     avatar_url: Option<Option<String>>,
+    /// Where new environments go, if there is room and nothing else is asked for: a region as
+    /// `GET /clusters/regions` has it. `null` takes it away.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 50)]
+    preferred_region: Option<Option<String>>,
 }
 
 impl Form for Update {
     fn read(fields: &mut Fields) -> Self {
         let names_avatar = fields.has("avatarUrl");
         let avatar_url = fields.optional("avatarUrl", validate::url);
+        let names_region = fields.has("preferredRegion");
+        let preferred_region = fields.optional("preferredRegion", validate::place);
         Self {
             full_name: fields.optional("fullName", validate::full_name),
             username: fields.optional("username", validate::username_update),
             avatar_url: names_avatar.then_some(avatar_url),
+            preferred_region: names_region.then(|| preferred_region.map(|region| region.trim().to_owned())),
         }
     }
 }
 
-/// Changes name, user name or picture.
+/// Changes name, user name, picture or preferred region.
 #[utoipa::path(
     put, path = "/me", tag = "users", security(("bearer" = [])), request_body = Update,
     responses((status = 200, body = User), Signed, Conflict),
@@ -98,6 +105,7 @@ async fn update(State(app): State<App>, principal: Principal, Checked(form): Che
         full_name: form.full_name,
         username: form.username,
         avatar_url: form.avatar_url,
+        preferred_region: form.preferred_region,
         ..UpdateUser::default()
     };
     let user = app.system().persistence().write(change).await?;

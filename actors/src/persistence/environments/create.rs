@@ -31,8 +31,8 @@ pub struct CreateEnvironment {
     pub description: Option<String>,
     /// Template, by id or name.
     pub template: String,
-    /// Cluster, by id or name; `None`: of those with room, one of the wished region, else the
-    /// preferred one, else the default, else the emptiest.
+    /// Cluster, by id or name; `None`: of those with room, one of the wished region, else of the
+    /// owner's preferred one, else the operator's preferred cluster, else the default, else the emptiest.
     pub cluster: Option<String>,
     /// Where it should be, if there is room.
     pub region: Option<String>,
@@ -154,6 +154,8 @@ impl CreateEnvironment {
              ORDER BY (c.id = $1) DESC NULLS LAST,
                       c.max_environments > COALESCE(l.taken, 0) DESC,
                       (lower(c.region) = lower($3)) DESC NULLS LAST,
+                      (lower(c.region) = (SELECT lower(preferred_region) FROM users WHERE id = $2))
+                          DESC NULLS LAST,
                       (c.id = $4 OR c.name = $4) DESC NULLS LAST,
                       c.is_default DESC,
                       c.max_environments - COALESCE(l.taken, 0) DESC, c.name

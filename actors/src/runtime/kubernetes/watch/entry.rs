@@ -49,7 +49,8 @@ pub(super) struct Entry {
     about_claim: Option<Warning>,
     /// Since when a pod is expected: it was asked for, or the one before went.
     expected: Option<Instant>,
-    stopping: bool,
+    /// Since when it was asked to stop.
+    stopping: Option<Instant>,
     /// The last pod that ended without being told to, and why.
     ended: Option<(String, String)>,
     /// The pod that was told to end: that it does is no news.
@@ -71,14 +72,14 @@ impl Entry {
 
     /// It was asked to run: a pod will come.
     pub(super) fn expect(&mut self) {
-        self.stopping = false;
+        self.stopping = None;
         self.expected = Some(Instant::now());
         self.waits = self.waits.map(|_| Instant::now());
     }
 
     /// It was asked to stop: its end is no news.
     pub(super) fn stop(&mut self) {
-        self.stopping = true;
+        self.stopping = Some(Instant::now());
         // Also when it is asked to run again before it is gone.
         self.told_to_end = self.uid().map(str::to_owned);
         self.expected = None;
@@ -101,6 +102,11 @@ impl Entry {
     pub(super) fn applied(&mut self, pod: Pod) {
         if self.pod.is_some() && self.uid() != pod.metadata.uid.as_deref() {
             self.lost();
+        }
+        if self.stopping.is_some() {
+            // It was asked to stop before this pod was seen: through another way to the cluster, or
+            // right after a start of the server.
+            self.told_to_end.clone_from(&pod.metadata.uid);
         }
         if let Some(why) = judge::ending(&pod) {
             self.ends(pod.metadata.uid.as_deref(), why);
@@ -143,7 +149,7 @@ impl Entry {
         let Some(uid) = uid else { return };
         let told = [&self.told_to_end, &self.discarded].into_iter().flatten().any(|told| told == uid);
         let ended = (uid.to_owned(), why);
-        if !self.stopping && !told && self.ended.as_ref() != Some(&ended) {
+        if self.stopping.is_none() && !told && self.ended.as_ref() != Some(&ended) {
             tracing::warn!(pod = ended.0, why = ended.1, "an environment's pod ends");
             self.ended = Some(ended);
         }
@@ -194,7 +200,7 @@ impl Entry {
             pod: self.pod.as_deref().filter(|_| !discarded),
             warning: self.warning(),
             expected: self.expected.is_some(),
-            stopping: self.stopping,
+            stopping: self.stopping.is_some(),
             ended: self.ended.as_ref().map(|(_, why)| why.as_str()),
             waited: self.waits.is_some_and(|since| since.elapsed() >= patience),
         });
@@ -223,7 +229,7 @@ impl Entry {
         let told = self.observed.receiver_count() + self.presence.receiver_count();
         told == 0
             && self.pod.is_none()
-            && self.expected.is_none_or(|since| since.elapsed() >= EXPECTED)
+            && [self.expected, self.stopping].iter().flatten().all(|since| since.elapsed() >= EXPECTED)
             && self.about_set.as_ref().is_none_or(|(at, _)| at.elapsed() >= REMEMBERED)
     }
 

@@ -112,6 +112,30 @@ async fn an_end_that_was_asked_for_is_no_news() {
     assert!(matches!(now(&mut observed), Observed::Running { after: None, .. }));
 }
 
+/// As when a restart is asked for right after the cluster was switched off and on.
+#[tokio::test(start_paused = true)]
+async fn an_end_that_was_asked_for_before_the_first_listing_is_no_news() {
+    let seen = seen();
+    seen.stop(&key());
+    seen.tick();
+    let mut ending = running("a");
+    ending.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    seen.applied(ending.clone());
+    seen.listed(&HashSet::from(["c1".to_owned()]));
+    let mut observed = seen.subscribe(&key()).await.unwrap();
+    assert!(matches!(now(&mut observed), Observed::Starting(Some(why)) if why.contains("being stopped")));
+    seen.expect(&key());
+    seen.applied(ending.clone());
+    seen.deleted(&ending);
+    assert_eq!(now(&mut observed), Observed::Starting(None));
+    seen.applied(running("b"));
+    assert!(matches!(now(&mut observed), Observed::Running { after: None, .. }));
+    // The one after it was not told to.
+    seen.deleted(&running("b"));
+    seen.applied(running("c"));
+    assert!(matches!(now(&mut observed), Observed::Running { after: Some(_), .. }));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_was_discarded_is_out_of_sight() {
     let seen = seen();
