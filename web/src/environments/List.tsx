@@ -25,6 +25,7 @@ export function Quota() {
 }
 
 export function Top() {
+  const who = useStore(user);
   const signOut = async () => {
     try {
       await asked('POST', '/auth/logout', {});
@@ -38,6 +39,11 @@ export function Top() {
       <Link to="/environments" class="brand">
         <Logo /> DevPocket
       </Link>
+      {who?.role === 'ADMIN' && (
+        <Link to="/admin" class="icon-button" aria-label="Administration" title="Administration">
+          <Icon name="pulse" />
+        </Link>
+      )}
       <ThemeSwitch />
       <button type="button" class="icon-button" onClick={() => void signOut()} aria-label="Sign out" title="Sign out">
         <Icon name="out" />
