@@ -59,7 +59,7 @@ export function Followed({ name, close }: Props) {
     <>
       <header class="side-head">
         <h2 ref={head} tabIndex={-1} class="side-title" title={name}>
-          {actor?.label ?? idOf(name)}
+          {actor?.label ?? idOf(name)} {actor && <span class="tree-kind">{actor.kind}</span>}
         </h2>
         <button type="button" class="icon-button side-close" aria-label="Follow no more" title="Follow no more" onClick={close}>
           <Icon name="close" />
@@ -115,7 +115,6 @@ function About({ actor, gone }: { actor: Actor; gone: boolean }) {
         </div>
       )}
       <Facts>
-        <Fact name="Kind">{actor.kind}</Fact>
         <Fact name="Restarts">{count(actor.restarts)}</Fact>
         <Fact name="Children">{count(actor.children)}</Fact>
         <Fact name="Messages handled">{count(actor.handled)}</Fact>

@@ -16,7 +16,7 @@ const ROW = 30;
 const ROW_NARROW = 54;
 const HEAD = 28;
 const NARROW = 700;
-const MIDDLE = 1_000;
+const MIDDLE = 900;
 /** Rows drawn beyond what is seen. */
 const BEYOND = 4;
 /** How long scrolling must rest before a window is asked for. */

@@ -8,7 +8,7 @@ import { Events } from './Events';
 import { events, points, shown } from './live';
 import { Fact, Facts } from './parts';
 import type { Overview, Point } from './wire';
-import { brief, bytes, count, milliseconds, percent, rate, span, toneOf } from './words';
+import { age, brief, bytes, count, milliseconds, percent, rate, toneOf } from './words';
 
 /** A backlog beyond this is more than a moment's. */
 const LONG_BACKLOG = 100;
@@ -24,15 +24,17 @@ export function OverviewPage() {
       <section class="health" aria-label="Health">
         {overview ? <Health overview={overview} /> : Array.from({ length: 6 }, (_, at) => <div key={at} class="tile tile-ghost" />)}
       </section>
-      <section class="charts" aria-label="The last hour">
-        {CHARTS.map(({ title, series, ...more }) => (
-          <Chart key={title} title={title} points={hour} series={series} {...more} />
-        ))}
-      </section>
-      <section class="panel" aria-labelledby="failures">
-        <h2 id="failures">Latest failures</h2>
-        <Events events={failures.slice(-20)} none="No actor has failed." />
-      </section>
+      <div class="overview">
+        <section class="panel" aria-labelledby="failures" tabIndex={0}>
+          <h2 id="failures">Latest failures</h2>
+          <Events events={failures.slice(-20)} none="No actor has failed." />
+        </section>
+        <section class="charts" aria-label="The last hour">
+          {CHARTS.map(({ title, series, ...more }) => (
+            <Chart key={title} title={title} points={hour} series={series} {...more} />
+          ))}
+        </section>
+      </div>
     </>
   );
 }
@@ -49,13 +51,13 @@ const of = (name: string, of: (point: Point) => number): Series => ({ name, of }
 
 const CHARTS: readonly ChartOf[] = [
   { title: 'Sessions', series: [of('live', (at) => at.sessions), of('clients', (at) => at.attachments)], unit: brief, least: 10 },
-  { title: 'Output and input', series: [of('out', (at) => at.bytesOut), of('in', (at) => at.bytesIn)], unit: rate, least: 1024, base: 1024 },
+  { title: 'Bytes', series: [of('out', (at) => at.bytesOut), of('in', (at) => at.bytesIn)], unit: rate, least: 1024, base: 1024 },
   { title: 'Keys a second', series: [of('keys', (at) => at.keys)], unit: brief, least: 10 },
   { title: 'Actors', series: [of('actors', (at) => at.actors)], unit: brief, least: 10 },
   { title: 'Restarts', series: [of('restarts', (at) => at.restarts)], unit: brief, least: 5 },
   { title: 'CPU', series: [of('cpu', (at) => at.cpuPercent)], unit: percent, least: 10 },
   { title: 'Memory', series: [of('memory', (at) => at.memoryBytes)], unit: bytes, least: 1024 * 1024, base: 1024 },
-  { title: 'Tasks and sockets', series: [of('tasks', (at) => at.tasks), of('sockets', (at) => at.sockets)], unit: brief, least: 10 },
+  { title: 'Runtime', series: [of('tasks', (at) => at.tasks), of('sockets', (at) => at.sockets)], unit: brief, least: 10 },
   { title: 'Postgres backlog', series: [of('durable', (at) => at.durableBacklog), of('late', (at) => at.lateBacklog)], unit: brief, least: 10 },
   { title: 'Postgres write', series: [of('write', (at) => at.writeMs)], unit: milliseconds, least: 10 },
   { title: 'Environments', series: [of('environments', (at) => at.environments)], unit: brief, least: 5 },
@@ -142,7 +144,7 @@ function Health({ overview }: { overview: Overview }) {
         <Fact name="Dropped" tone={database.lateDropped ? 'busy' : undefined}>{count(database.lateDropped)}</Fact>
       </Tile>
       <Tile title="Server" to="/admin/server" value={percent(process.cpuPercent)} of="CPU"
-        tone={process.draining || mail.dead ? 'busy' : 'good'} word={process.draining ? 'Draining' : `Up ${span(process.uptimeSecs)}`}>
+        tone={process.draining || mail.dead ? 'busy' : 'good'} word={process.draining ? 'Draining' : `Up ${age(process.uptimeSecs)}`}>
         <Fact name="Memory">{bytes(process.memoryBytes)}</Fact>
         <Fact name="Sockets">{count(process.sockets)}</Fact>
         <Fact name="Mail waiting">{count(mail.waiting + mail.queued)}</Fact>

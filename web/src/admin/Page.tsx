@@ -1,7 +1,7 @@
 // The admin dashboard: who may see it, where its sections are, and whether what it shows is live.
 
 import type { FunctionComponent } from 'preact';
-import { useEffect } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import { readUser, user } from '../environments/state';
 import { Link } from '../router';
 import { useStore } from '../store';
@@ -121,8 +121,12 @@ function Nowhere() {
 
 function Sections({ now }: { now: string }) {
   const { overview } = useStore(shown);
+  const nav = useRef<HTMLElement>(null);
+  useEffect(() => {
+    nav.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
+  }, [now]);
   return (
-    <nav class="admin-nav" aria-label="Administration">
+    <nav ref={nav} class="admin-nav" aria-label="Administration">
       {SECTIONS.map(({ at, name, icon, trouble }) => {
         const troubles = overview && trouble ? trouble(overview) : 0;
         return (

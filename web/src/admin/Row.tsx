@@ -70,7 +70,7 @@ export function Cells({ row, depth, open, toggle }: Props) {
             <span class="unseen"> below</span>
           </span>
         )}
-        {below && below.failing > 0 && <span class="badge">{brief(below.failing)} failing</span>}
+        {terminal?.isSlow && <span class="badge badge-busy">slow</span>}
       </span>
       <span role="gridcell" class="col-state">
         <State word={row.state} />
@@ -93,9 +93,13 @@ export function Cells({ row, depth, open, toggle }: Props) {
       <span role="gridcell" class="col-clients col-number">
         <span class="col-word">clients </span>
         <span class={clients > 0 ? 'much' : 'nothing'}>{clients > 0 || terminal || below ? brief(clients) : '–'}</span>
-        {terminal?.isSlow && <span class="badge badge-busy">slow</span>}
       </span>
-      <span role="gridcell" class={fresh ? 'col-failure col-fresh' : 'col-failure'}>
+      <span role="gridcell" class={fresh ? 'col-failure col-fresh' : 'col-failure'} style={{ '--depth': depth }}>
+        {below && below.failing > 0 && (
+          <span class="badge">
+            {brief(below.failing)} failing<span class="unseen"> below</span>
+          </span>
+        )}{' '}
         {lastFailure && (
           <>
             <Ago at={lastFailure.at} ago /> <span title={lastFailure.reason}>{lastFailure.reason}</span>

@@ -46,14 +46,6 @@ export function ServerPage() {
             <Fact name="A write takes">{milliseconds(database.writeMs)}</Fact>
           </Facts>
         </article>
-        <article class="tile">
-          <h2>Mail</h2>
-          <Facts>
-            <Fact name="Waiting">{count(mail.waiting)}</Fact>
-            <Fact name="Queued">{count(mail.queued)}</Fact>
-            <Fact name="Dead" tone={mail.dead ? 'busy' : undefined}>{count(mail.dead)}</Fact>
-          </Facts>
-        </article>
         <LogLevel />
         <article class="tile">
           <h2>Drain</h2>
@@ -70,6 +62,14 @@ export function ServerPage() {
                 run={() => asked('POST', '/admin/drain', {})} after="The server drains." />
             )}
           </p>
+        </article>
+        <article class="tile">
+          <h2>Mail</h2>
+          <Facts>
+            <Fact name="Waiting">{count(mail.waiting)}</Fact>
+            <Fact name="Queued">{count(mail.queued)}</Fact>
+            <Fact name="Dead" tone={mail.dead ? 'busy' : undefined}>{count(mail.dead)}</Fact>
+          </Facts>
         </article>
       </div>
     </>

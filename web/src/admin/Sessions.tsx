@@ -12,8 +12,8 @@ import { brief, bytes, count, rate } from './words';
 const EVERY = 2_000;
 
 const COLUMNS = [
-  ['Session'], ['User'], ['Environment'], ['State'], ['Clients', 'col-number'], ['Out', 'col-number'], ['In', 'col-number'], ['Keys', 'col-number'],
-  ['Behind', 'col-number'], ['Ring'], ['Snapshots', 'col-number'], ['Age', 'col-number'], ['Acts'],
+  ['Session'], ['User'], ['Environment'], ['State'], ['Clients', 'col-number'], ['Out', 'col-number col-rate'], ['In', 'col-number col-rate'], ['Keys', 'col-number col-rate'],
+  ['Behind', 'col-number col-rate'], ['Ring'], ['Snapshots', 'col-number'], ['Age', 'col-number'], ['Acts'],
 ] as const;
 
 export function Sessions() {
@@ -83,6 +83,7 @@ function Session({ session, rates, again }: { session: AdminSession; rates: Rate
         </td>
         <td data-name="State">
           <State word={session.state} />
+          {session.isSlow && <span class="badge badge-busy">slow</span>}
         </td>
         <td data-name="Clients" class="col-number">
           <button type="button" class="act" aria-expanded={open} aria-label={`${attachments} clients of ${name}`} onClick={() => setOpen(!open)}>
@@ -93,8 +94,7 @@ function Session({ session, rates, again }: { session: AdminSession; rates: Rate
         <td data-name="In" class="col-number" title={`${bytes(session.bytesIn)} so far`}>{rates ? rate(rates.in) : '–'}</td>
         <td data-name="Keys" class="col-number" title={`${count(session.keys)} so far`}>{rates ? `${brief(Math.round(rates.keys * 10) / 10)}/s` : '–'}</td>
         <td data-name="Behind" class="col-number">
-          {bytes(session.behind)}
-          {session.isSlow && <span class="badge badge-busy">slow</span>}
+          <span class={session.isSlow ? 'waits-long' : undefined}>{bytes(session.behind)}</span>
         </td>
         <td data-name="Ring">
           <Meter used={session.ringUsed} limit={session.ringLimit} label={`${bytes(session.ringUsed)} of ${bytes(session.ringLimit)}`} text={bytes(session.ringUsed)} />

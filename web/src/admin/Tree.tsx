@@ -67,7 +67,7 @@ export function TreePage() {
               ref={field}
               type="search"
               value={typed}
-              placeholder="Search actors  /"
+              placeholder="Search actors"
               autocomplete="off"
               autocapitalize="none"
               spellcheck={false}
@@ -89,7 +89,8 @@ export function TreePage() {
             ))}
           </fieldset>
           <span class="tree-total" role="status">
-            {total === undefined ? '' : `${count(total)} ${total === 1 ? 'row' : 'rows'}`}
+            {total === undefined ? '' : count(total)}
+            <span class="unseen"> rows</span>
           </span>
           <button type="button" class="act act-plain" onClick={fold}>
             Fold all
@@ -100,7 +101,18 @@ export function TreePage() {
         </div>
         <Grid search={search} only={only} followed={followed} follow={(name) => change('actor', name)} />
         <p class="tree-keys" aria-hidden="true">
-          <kbd>↑</kbd> <kbd>↓</kbd> move <kbd>→</kbd> <kbd>←</kbd> unfold, fold <kbd>Enter</kbd> follow <kbd>/</kbd> search
+          <span>
+            <kbd>↑</kbd> <kbd>↓</kbd> move
+          </span>
+          <span>
+            <kbd>→</kbd> <kbd>←</kbd> unfold, fold
+          </span>
+          <span>
+            <kbd>Enter</kbd> follow
+          </span>
+          <span>
+            <kbd>/</kbd> search
+          </span>
         </p>
       </div>
       <aside class={followed !== undefined || history ? 'side side-shown' : 'side'} aria-label={followed === undefined ? 'History' : 'Followed actor'}>

@@ -9,5 +9,5 @@ it('says amounts in three digits', () => {
 it('says times in their largest units', () => {
   expect([0, 59.9, 60, 3_600, 3_660, 86_400, 90_000].map(span)).toEqual(['0 s', '59 s', '1 min', '1 h', '1 h 1 min', '1 d', '1 d 1 h']);
   expect(age(90_000)).toBe('1 d');
-  expect([0.4, 12.4, 1_500].map(milliseconds)).toEqual(['0.4 ms', '12 ms', '1 s']);
+  expect([0.4, 12.4, 1_500, 65_000].map(milliseconds)).toEqual(['0.4 ms', '12 ms', '1.5 s', '1 min']);
 });

@@ -35,7 +35,8 @@ export function percent(value: number): string {
 
 export function milliseconds(value: number): string {
   if (value < 9.95) return `${value.toFixed(1)} ms`;
-  return value < 1_000 ? `${Math.round(value)} ms` : span(value / 1_000);
+  if (value < 999.5) return `${Math.round(value)} ms`;
+  return value < 9_950 ? `${(value / 1_000).toFixed(1)} s` : span(value / 1_000);
 }
 
 /** A span of seconds in its largest unit, or two: `4 s`, `12 min`, `3 h 20 min`, `5 d 2 h`. */
