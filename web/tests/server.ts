@@ -63,6 +63,13 @@ export class Server {
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   }
 
+  /** Waits until it has ended by itself. */
+  async ended(): Promise<void> {
+    const child = this.child;
+    if (!child) return;
+    await until('the server ended', () => child.exitCode !== null || child.signalCode !== null);
+  }
+
   /** Ends the environments, then the server, and takes everything away. */
   async end(): Promise<void> {
     const child = this.child;

@@ -9,7 +9,7 @@ import { moment } from './words';
 
 const EVERY = 5_000;
 
-const COLUMNS = [['When'], ['Who'], ['Did'], ['To'], ['From'], ['Details']] as const;
+const COLUMNS = [['When'], ['Who'], ['Did'], ['To'], ['Address'], ['Details']] as const;
 
 export function Audit() {
   const [filters, change] = useFilters();
@@ -44,11 +44,11 @@ export function Audit() {
       <Problem text={failed} />
       <div class="filters">
         <Filter label="Search" {...filter('search')} />
-        <Filter label="Who" {...filter('actor')} />
-        <Filter label="Did" {...filter('action')} />
-        <Filter label="To" {...filter('target')} />
-        <Filter label="Not before" type="datetime-local" {...filter('from')} />
-        <Filter label="Not after" type="datetime-local" {...filter('to')} />
+        <Filter label="Who" hint="a user name, or an id" {...filter('actor')} />
+        <Filter label="Did" hint="admin. for all of them" {...filter('action')} />
+        <Filter label="To" hint="an id, or a kind" {...filter('target')} />
+        <Filter label="From" type="datetime-local" {...filter('from')} />
+        <Filter label="Before" type="datetime-local" {...filter('to')} />
       </div>
       <List problem={problem} pagination={answer?.pagination} what="Audit records" filters={filters} change={change} columns={COLUMNS}>
         {answer?.entries.map((one) => <Entry key={one.id} entry={one} />)}
@@ -91,7 +91,7 @@ function Entry({ entry }: { entry: AuditRecord }) {
           <span class="nothing">–</span>
         )}
       </td>
-      <td data-name="From">{ip ? <code>{ip}</code> : <span class="nothing">–</span>}</td>
+      <td data-name="Address">{ip ? <code>{ip}</code> : <span class="nothing">–</span>}</td>
       <td data-name="Details" class="audit-details">
         {details && Object.keys(details).length > 0 ? (
           Object.entries(details).map(([name, value]) => (

@@ -15,7 +15,10 @@ export async function downloaded(path: string, name: string): Promise<void> {
   let answer = await ask(token);
   if (answer.status === 401) answer = await ask(await accessToken(token));
   if (!answer.ok) throw new ApiError(answer.status, `The server answered with ${answer.status}.`, {});
-  const url = URL.createObjectURL(await answer.blob());
+  const blob = await answer.blob();
+  // What the server could not finish ends in the middle of a line.
+  if (blob.size > 0 && (await blob.slice(-1).text()) !== '\n') throw new Error('The server broke off in the middle. Try again.');
+  const url = URL.createObjectURL(blob);
   const link = document.createElement('a');
   link.href = url;
   link.download = name;

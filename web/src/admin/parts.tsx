@@ -149,17 +149,16 @@ interface FilterProps {
   /** Values and their words; without, it is text. */
   options?: readonly (readonly [value: string, word: string])[];
   type?: 'search' | 'datetime-local';
-  id?: string;
+  hint?: string;
 }
 
-export function Filter({ label, value, change, options, type = 'search', id }: FilterProps) {
-  const own = useId();
-  const known = id ?? own;
+export function Filter({ label, value, change, options, type = 'search', hint }: FilterProps) {
+  const id = useId();
   return (
     <div class={options ? 'filter' : 'filter filter-text'}>
-      <label for={known}>{label}</label>
+      <label for={id}>{label}</label>
       {options ? (
-        <select id={known} value={value} onChange={(event) => change(event.currentTarget.value)}>
+        <select id={id} value={value} onChange={(event) => change(event.currentTarget.value)}>
           {options.map(([of, word]) => (
             <option key={of} value={of}>
               {word}
@@ -167,7 +166,7 @@ export function Filter({ label, value, change, options, type = 'search', id }: F
           ))}
         </select>
       ) : (
-        <input id={known} type={type as 'search'} value={value} autocomplete="off" spellcheck={false} autocapitalize="none"
+        <input id={id} type={type as 'search'} value={value} placeholder={hint} autocomplete="off" spellcheck={false} autocapitalize="none"
           onInput={(event) => change(event.currentTarget.value)} />
       )}
     </div>

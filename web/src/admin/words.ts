@@ -99,6 +99,8 @@ export function toneOf(state: string): Tone {
     case 'stopped':
     case 'terminated':
     case 'inactive':
+    case 'unused':
+    case 'maintenance':
     case 'asleep':
     case 'suspended':
       return 'idle';
