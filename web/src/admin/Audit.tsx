@@ -2,8 +2,8 @@ import { useState } from 'preact/hooks';
 import { told } from '../api/http';
 import { Problem } from '../ui/parts';
 import { downloaded } from './download';
-import { List, useFilters, useListed } from './lists';
-import { Filter } from './parts';
+import { List, usedOf, useFilters, useListed } from './lists';
+import { Filter, Filters } from './parts';
 import type { AuditRecord, Pagination } from './wire';
 import { moment } from './words';
 
@@ -42,14 +42,14 @@ export function Audit() {
         </span>
       </div>
       <Problem text={failed} />
-      <div class="filters">
+      <Filters used={usedOf(filters)}>
         <Filter label="Search" {...filter('search')} />
         <Filter label="Who" hint="a user name, or an id" {...filter('actor')} />
         <Filter label="Did" hint="admin. for all of them" {...filter('action')} />
         <Filter label="To" hint="an id, or a kind" {...filter('target')} />
         <Filter label="From" type="datetime-local" {...filter('from')} />
         <Filter label="Before" type="datetime-local" {...filter('to')} />
-      </div>
+      </Filters>
       <List problem={problem} pagination={answer?.pagination} what="Audit records" filters={filters} change={change} columns={COLUMNS}>
         {answer?.entries.map((one) => <Entry key={one.id} entry={one} />)}
       </List>

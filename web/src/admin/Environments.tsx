@@ -2,10 +2,10 @@ import { asked } from '../api/http';
 import { describe } from '../environments/words';
 import { Link } from '../router';
 import { placeOf } from './Events';
-import { List, useFilters, useListed } from './lists';
+import { List, usedOf, useFilters, useListed } from './lists';
 import { useStore } from '../store';
 import { shown } from './live';
-import { Act, Ago, Filter } from './parts';
+import { Act, Ago, Filter, Filters } from './parts';
 import type { AdminEnvironment, Pagination } from './wire';
 import { count } from './words';
 
@@ -25,13 +25,13 @@ export function Environments() {
   return (
     <>
       <h1>Environments</h1>
-      <div class="filters">
+      <Filters used={usedOf(filters)}>
         <Filter label="Search" {...filter('search')} />
         <Filter label="User" {...filter('user')} />
         <Filter label="Cluster" {...filter('cluster')} options={[['', 'Any'], ...clusters.map(({ id, name }) => [id, name] as const)]} />
         <Filter label="Status" {...filter('status')} options={[['', 'Any'], ...STATUSES.map((status) => [status, status.toLowerCase()] as const)]} />
         <Filter label="Awake" {...filter('awake')} options={[['', 'Any'], ['true', 'Awake'], ['false', 'Asleep']]} />
-      </div>
+      </Filters>
       <List problem={problem} pagination={answer?.pagination} what="Environments" filters={filters} change={change} columns={COLUMNS}>
         {answer?.environments.map((one) => <Environment key={one.id} environment={one} again={again} />)}
       </List>

@@ -3,9 +3,9 @@ import { asked, told } from '../api/http';
 import { Link } from '../router';
 import { useStore } from '../store';
 import { placeOf } from './Events';
-import { List, useFilters, useListed } from './lists';
+import { List, usedOf, useFilters, useListed } from './lists';
 import { shown } from './live';
-import { Act, Ago, Filter, Meter, State } from './parts';
+import { Act, Ago, Filter, Filters, Meter, State } from './parts';
 import type { AdminClient, AdminSession, Pagination } from './wire';
 import { brief, bytes, count, rate } from './words';
 
@@ -25,13 +25,13 @@ export function Sessions() {
   return (
     <>
       <h1>Sessions</h1>
-      <div class="filters">
+      <Filters used={usedOf(filters)}>
         <Filter label="Search" {...filter('search')} />
         <Filter label="User" {...filter('user')} />
         <Filter label="Environment" {...filter('environment')} />
         <Filter label="Cluster" {...filter('cluster')} options={[['', 'Any'], ...clusters.map(({ id, name }) => [id, name] as const)]} />
         <Filter label="Clients" {...filter('slow')} options={[['', 'Any'], ['true', 'Slow ones']]} />
-      </div>
+      </Filters>
       <List problem={problem} pagination={answer?.pagination} what="Sessions" filters={filters} change={change} columns={COLUMNS}>
         {answer?.sessions.map((one) => <Session key={one.id} session={one} rates={rates.get(one.id)} again={again} />)}
       </List>

@@ -3,8 +3,8 @@ import { user as self } from '../environments/state';
 import { Link } from '../router';
 import { useStore } from '../store';
 import { placeOf } from './Events';
-import { List, useFilters, useListed } from './lists';
-import { Act, Ago, Filter } from './parts';
+import { List, usedOf, useFilters, useListed } from './lists';
+import { Act, Ago, Filter, Filters } from './parts';
 import type { Account, Pagination } from './wire';
 import { count } from './words';
 
@@ -21,12 +21,12 @@ export function Users() {
   return (
     <>
       <h1>Users</h1>
-      <div class="filters">
+      <Filters used={usedOf(filters)}>
         <Filter label="Search" {...filter('search')} />
         <Filter label="Role" {...filter('role')} options={[['', 'Any'], ['USER', 'User'], ['SUPPORT', 'Support'], ['ADMIN', 'Admin']]} />
         <Filter label="Plan" {...filter('plan')} options={[['', 'Any'], ['FREE', 'Free'], ['STARTER', 'Starter'], ['PRO', 'Pro'], ['ENTERPRISE', 'Enterprise']]} />
         <Filter label="State" {...filter('active')} options={[['', 'Any'], ['true', 'Active'], ['false', 'Suspended']]} />
-      </div>
+      </Filters>
       <List problem={problem} pagination={answer?.pagination} what="Users" filters={filters} change={change} columns={COLUMNS}>
         {answer?.users.map((one) => <User key={one.id} account={one} again={again} />)}
       </List>

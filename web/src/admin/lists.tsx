@@ -27,6 +27,11 @@ export function useFilters(): [URLSearchParams, (name: string, value: string) =>
   return [searchParams, change];
 }
 
+/** How many filters are set, but for the search. */
+export function usedOf(filters: URLSearchParams): number {
+  return [...filters].filter(([name, value]) => name !== 'page' && name !== 'search' && value !== '').length;
+}
+
 export interface Listed<T> {
   answer: T | undefined;
   problem: string;

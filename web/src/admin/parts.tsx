@@ -142,6 +142,20 @@ export function Act({ word, what, text, danger, quiet = true, disabled, reason, 
   );
 }
 
+/** Filters; where there is little room the first alone, and the others when they are wanted. */
+export function Filters({ used, children }: { used: number; children: ComponentChildren }) {
+  const [open, setOpen] = useState(false);
+  return (
+    <div class={open ? 'filters filters-open' : 'filters'} role="search">
+      {children}
+      <button type="button" class="act act-plain filters-more" aria-expanded={open} onClick={() => setOpen(!open)}>
+        {open ? 'Fewer filters' : 'More filters'}
+        {!open && used > 0 && <span class="badge badge-busy">{used}</span>}
+      </button>
+    </div>
+  );
+}
+
 interface FilterProps {
   label: string;
   value: string;

@@ -7,7 +7,7 @@ import { Icon, Logo, Problem } from '../ui/parts';
 import { ThemeSwitch } from '../ui/theme';
 import { Acts } from './Acts';
 import { environments, isLive, type Live, quota, read, trouble, user } from './state';
-import { describe } from './words';
+import { amount, describe } from './words';
 
 const PLANS = { FREE: 'Free', STARTER: 'Starter', PRO: 'Pro', ENTERPRISE: 'Enterprise' } as const;
 
@@ -141,7 +141,7 @@ function Card({ environment }: { environment: Live }) {
       </div>
       <p class="card-facts">
         {templateName}
-        {resources && ` · ${resources.cpu} CPU · ${resources.memory}`}
+        {resources && ` · ${amount(resources.cpu)} CPU · ${amount(resources.memory)}`}
       </p>
       <p class={tone === 'bad' ? 'card-line note-error' : 'card-line'}>{reason ?? ''}</p>
       <Problem text={problem} />
