@@ -84,6 +84,19 @@ async function actors(search: string): Promise<ActorThere[]> {
   return (await server.ask<{ actors: ActorThere[] }>('GET', `/admin/actors?${new URLSearchParams({ search })}`, admin)).actors;
 }
 
+/** What the largest process of a page has for itself, in MB. */
+async function largestPage(): Promise<number> {
+  const debug = await chromium.newBrowserCDPSession();
+  const { processInfo } = await debug.send('SystemInfo.getProcessInfo');
+  const sizes = processInfo
+    .filter(({ type }) => type === 'renderer')
+    .map(({ id }) => {
+      const kept = readFileSync(`/proc/${id}/smaps_rollup`, 'utf8');
+      return [...kept.matchAll(/^Private_\w+:\s+(\d+) kB/gm)].reduce((sum, [, kilobytes]) => sum + Number(kilobytes), 0);
+    });
+  return Math.round(Math.max(...sizes) / 1024);
+}
+
 it('shows an administrator the way, and how the server is', async () => {
   await signIn(page, `${server.url}/environments`, server.account('admin-account.json'));
   await page.getByRole('link', { name: 'Administration' }).click();
@@ -182,6 +195,38 @@ describe('the tree', () => {
     await shows(terminal, 'after-43');
     await audited('admin.actor.restart', known?.name.split(':')[1] ?? '');
   });
+});
+
+it('tells of a crash within a second, with its reason and the restart', async () => {
+  const [struck] = await actors('terminal:');
+  const name = struck?.name ?? '';
+  await open(`/tree?${new URLSearchParams({ actor: name })}`);
+  const followed = page.getByRole('complementary', { name: 'Followed actor' });
+  await followed.getByText('live', { exact: true }).waitFor();
+  // What the page shows, and when, by the browser's own clock.
+  await page.evaluate((restarts) => {
+    const told = () => {
+      const side = document.querySelector('aside')?.innerText ?? '';
+      return side.includes('injected fault') && side.includes('runs again') && new RegExp(`Restarts\\s+${restarts}\\b`).test(side);
+    };
+    const seen = new MutationObserver(() => {
+      if (!told()) return;
+      Object.assign(globalThis, { toldAt: Date.now() });
+      seen.disconnect();
+    });
+    seen.observe(document.body, { subtree: true, childList: true, characterData: true });
+  }, (struck?.restarts ?? 0) + 1);
+  const began = Date.now();
+  await server.ask('POST', `/admin/chaos/panic/${encodeURIComponent(name)}`, admin);
+  const told = await until('the page tells of it', () => page.evaluate(() => (globalThis as { toldAt?: number }).toldAt));
+  console.log(`a crash is on the page after ${told - began} ms`);
+  expect(told - began).toBeLessThan(1_000);
+  await page.screenshot({ path: `${SHOTS}desktop-admin-crash.png` });
+  // And who looks at the whole is told, too.
+  await open('');
+  await page.getByRole('region', { name: 'Latest failures' }).getByText('injected fault').first().waitFor();
+  await run(terminal, 'echo unhurt-$((40+4))');
+  await shows(terminal, 'unhurt-44');
 });
 
 describe('acts', () => {
@@ -331,6 +376,55 @@ it('hinders nobody, dark or light, wide or narrow', async () => {
     expect(errors).toEqual([]);
     await context.close();
   }
+});
+
+it('shows 10,000 actors, quickly and in little memory', async () => {
+  await server.ask('POST', '/admin/chaos/simulate/10000', admin);
+  const context = await chromium.newContext({ viewport: { width: 1440, height: 900 } });
+  const many = await context.newPage();
+  many.setDefaultTimeout(20_000);
+  const debug = await context.newCDPSession(many);
+  // How long each update takes: from the message until it is drawn.
+  await many.addInitScript(() => {
+    const times: number[] = [];
+    Object.assign(globalThis, { times });
+    const Real = WebSocket;
+    globalThis.WebSocket = class extends Real {
+      constructor(url: string | URL, protocols?: string | string[]) {
+        super(url, protocols);
+        if (!String(url).includes('/ws/admin')) return;
+        // The page's own listener runs after this one.
+        this.addEventListener('message', () => {
+          const began = performance.now();
+          requestAnimationFrame(() => setTimeout(() => times.push(performance.now() - began)));
+        });
+      }
+    };
+  });
+  await signIn(many, `${server.url}/admin/tree`, server.account('admin-account.json'));
+  const grid = many.getByRole('treegrid');
+  await until('they are there', async () => Number(await grid.getAttribute('aria-rowcount')) > 500);
+  expect((await server.ask<{ actors: { total: number } }>('GET', '/admin/overview', admin)).actors.total).toBeGreaterThan(10_000);
+  await grid.focus();
+  // Through users and their environments, unfolding, and to the end and back.
+  for (const key of ['End', 'ArrowRight', 'ArrowRight', 'ArrowRight', 'ArrowRight', 'PageUp', 'PageUp', 'Home', 'PageDown', 'End']) {
+    await many.keyboard.press(key);
+    await until('what is pointed at is there', () =>
+      grid.evaluate((grid) => document.getElementById(grid.getAttribute('aria-activedescendant') ?? '') !== null),
+    );
+  }
+  expect(await grid.locator('.tree-row').count()).toBeLessThan(100);
+  const before = await many.evaluate(() => (globalThis as unknown as { times: number[] }).times.length);
+  await until('twenty updates', async () => (await many.evaluate(() => (globalThis as unknown as { times: number[] }).times.length)) > before + 20);
+  const times = await many.evaluate(() => (globalThis as unknown as { times: number[] }).times);
+  const worst = Math.max(...times);
+  await debug.send('HeapProfiler.collectGarbage');
+  const megabytes = await largestPage();
+  console.log(`10,000 actors: ${times.length} updates, at most ${worst.toFixed(0)} ms each; ${megabytes} MB`);
+  expect(worst).toBeLessThan(100);
+  expect(megabytes).toBeLessThan(150);
+  await many.screenshot({ path: `${SHOTS}desktop-admin-many.png` });
+  await context.close();
 });
 
 it('drains the server, which comes back', async () => {

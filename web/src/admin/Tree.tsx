@@ -13,12 +13,14 @@ import { count } from './words';
 
 /** How long somebody may type before it is asked. */
 const TYPING = 150;
+/** The server takes 200 bytes. */
+const LONGEST = 64;
 
 export function TreePage() {
   const [filters, change] = useFilters();
   const followed = filters.get('actor') ?? undefined;
   const only = onlyOf(filters.get('only'));
-  const search = filters.get('search') ?? '';
+  const search = (filters.get('search') ?? '').slice(0, LONGEST);
   const [typed, setTyped] = useState(search);
   const [history, setHistory] = useState(false);
   const total = useStore(shown).tree?.total;
@@ -68,6 +70,7 @@ export function TreePage() {
               type="search"
               value={typed}
               placeholder="Search actors"
+              maxLength={LONGEST}
               autocomplete="off"
               autocapitalize="none"
               spellcheck={false}

@@ -4,10 +4,8 @@ import { Feed } from '../api/feed';
 import { asked } from '../api/http';
 import { readUser } from '../environments/state';
 import { Store, useStore } from '../store';
-import { merged, type Point, type Shown, type Told, type TreeEvent, type View } from './wire';
+import { joined, merged, type Point, type Shown, type Told, type TreeEvent, type View } from './wire';
 
-/** As many events are kept; older ones the server has. */
-const MOST_EVENTS = 1_000;
 const HOUR = 3_600_000;
 
 export const shown = new Store<Shown>({});
@@ -85,7 +83,7 @@ function happened(told: Told): void {
       break;
     }
     case 'history':
-      events.set(greeted ? [...events.value, ...told.events].slice(-MOST_EVENTS) : rejoined(events.value, told.events));
+      events.set(joined(events.value, told.events, !greeted));
       greeted = true;
       break;
     case 'point':
@@ -94,15 +92,6 @@ function happened(told: Told): void {
     default:
       break;
   }
-}
-
-/**
- * Events with what a new connection told first: the newest that the server has. Older ones that are
- * known stay, also of a server that has ended since.
- */
-export function rejoined(known: readonly TreeEvent[], news: readonly TreeEvent[]): readonly TreeEvent[] {
-  const first = news[0];
-  return first ? [...known.filter((event) => event.at < first.at), ...news].slice(-MOST_EVENTS) : known;
 }
 
 function recent(all: readonly Point[]): readonly Point[] {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { merged } from './wire';
+import { joined, merged, type TreeEvent } from './wire';
 
 describe('a merge patch', () => {
   // The examples of RFC 7396, appendix A.
@@ -37,5 +37,34 @@ describe('a merge patch', () => {
     expect(Object.keys(after)).toEqual(['__proto__', 'constructor']);
     expect(({} as { polluted?: number }).polluted).toBeUndefined();
     expect(Object.getPrototypeOf(after)).toBe(Object.prototype);
+  });
+});
+
+describe('events', () => {
+  const event = (seq: number, second: number): TreeEvent => ({
+    seq, at: new Date(second * 1_000).toISOString(), actor: 'mailer', what: 'failed',
+  });
+
+  it('are added as they come', () => {
+    const known = [event(1, 10)];
+    expect(joined(known, [event(2, 10)], false).map(({ seq }) => seq)).toEqual([1, 2]);
+    expect(joined(known, [], true)).toBe(known);
+  });
+
+  it('come once, although a new connection tells them again', () => {
+    const known = [event(1, 10), event(2, 20), event(3, 30)];
+    expect(joined(known, [event(2, 20), event(3, 30), event(4, 40)], true).map(({ seq }) => seq)).toEqual([1, 2, 3, 4]);
+  });
+
+  it('of a server that was started again come after those of the one before', () => {
+    const known = [event(7, 10), event(8, 20)];
+    expect(joined(known, [event(1, 100)], true).map(({ seq }) => seq)).toEqual([7, 8, 1]);
+  });
+
+  it('are not kept without end', () => {
+    const many = Array.from({ length: 1_500 }, (_, at) => event(at, at));
+    const all = joined([event(0, 0)], many, false);
+    expect(all).toHaveLength(1_000);
+    expect(all.at(-1)?.seq).toBe(1_499);
   });
 });

@@ -261,3 +261,17 @@ export function merged(target: unknown, patch: unknown): unknown {
 function own(map: Record<string, unknown>, key: string): unknown {
   return Object.hasOwn(map, key) ? map[key] : undefined;
 }
+
+/** As many events are kept; older ones the server has. */
+const MOST_EVENTS = 1_000;
+
+/**
+ * Events with newer ones. The first of a connection are the newest that the server has, so they replace
+ * what is known of the same time; older ones stay, also those of a server that has ended since.
+ */
+export function joined(known: readonly TreeEvent[], news: readonly TreeEvent[], first: boolean): readonly TreeEvent[] {
+  const begin = news[0]?.at;
+  if (begin === undefined) return known;
+  const kept = first ? known.filter((event) => event.at < begin) : known;
+  return [...kept, ...news].slice(-MOST_EVENTS);
+}
