@@ -97,6 +97,7 @@ function Tile({ title, to, tone, word, value, of, children }: TileProps) {
 function Health({ overview }: { overview: Overview }) {
   const { process, actors, sessions, environments, database, mail, clusters } = overview;
   const wrong = actors.failed + actors.stuck;
+  const healthy = clusters.filter(({ state }) => toneOf(state) === 'good').length;
   const ill = clusters.filter(({ state }) => toneOf(state) === 'bad').length;
   const unsure = clusters.filter(({ state }) => toneOf(state) === 'busy').length;
   const failed = environments.byStatus.ERROR ?? 0;
@@ -128,8 +129,8 @@ function Health({ overview }: { overview: Overview }) {
         </Fact>
         <Fact name="Failed" tone={failed ? 'bad' : undefined}>{count(failed)}</Fact>
       </Tile>
-      <Tile title="Clusters" to="/admin/clusters" value={count(clusters.length - ill - unsure)} of={`of ${count(clusters.length)} healthy`}
-        tone={ill ? 'bad' : unsure ? 'busy' : 'good'} word={ill ? `${count(ill)} ill` : unsure ? 'Checking' : 'Healthy'}>
+      <Tile title="Clusters" to="/admin/clusters" value={count(healthy)} of={`of ${count(clusters.length)} healthy`}
+        tone={ill ? 'bad' : unsure ? 'busy' : 'good'} word={ill ? `${count(ill)} ill` : unsure ? 'Checking' : 'None ill'}>
         <Fact name="Channels">{count(clusters.reduce((sum, { channels }) => sum + channels, 0))}</Fact>
         <Fact name="Watch lag">{milliseconds(Math.max(0, ...clusters.map(({ watchLagMs = 0 }) => watchLagMs)))}</Fact>
         <Fact name="Relists">{count(clusters.reduce((sum, { relists }) => sum + relists, 0))}</Fact>

@@ -9,7 +9,7 @@ import { bytes, count, milliseconds, moment, percent, span } from './words';
 export function ServerPage() {
   const overview = useStore(shown).overview;
   if (!overview) return <p class="quiet">Loading…</p>;
-  const { process, database, mail } = overview;
+  const { process, database, mail, actors } = overview;
   return (
     <>
       <h1>Server</h1>
@@ -62,6 +62,16 @@ export function ServerPage() {
                 run={() => asked('POST', '/admin/drain', {})} after="The server drains." />
             )}
           </p>
+        </article>
+        <article class="tile">
+          <h2>Actors</h2>
+          <Facts>
+            {Object.entries(actors.byKind).map(([kind, there]) => (
+              <Fact key={kind} name={kind}>
+                {count(there)}
+              </Fact>
+            ))}
+          </Facts>
         </article>
         <article class="tile">
           <h2>Mail</h2>

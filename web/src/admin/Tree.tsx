@@ -29,11 +29,21 @@ export function TreePage() {
   const main = useRef<HTMLDivElement>(null);
   useActor(followed);
 
+  const sent = useRef(search);
   useEffect(() => {
-    if (typed === search) return;
-    const timer = setTimeout(() => change('search', typed), TYPING);
+    if (typed === sent.current) return;
+    const timer = setTimeout(() => {
+      sent.current = typed;
+      change('search', typed);
+    }, TYPING);
     return () => clearTimeout(timer);
   }, [typed]);
+  // A link led elsewhere.
+  useEffect(() => {
+    if (search === sent.current) return;
+    sent.current = search;
+    setTyped(search);
+  }, [search]);
 
   // A slash begins a search, as in many places.
   useEffect(() => {
@@ -118,7 +128,13 @@ export function TreePage() {
           </span>
         </p>
       </div>
-      <aside class={followed !== undefined || history ? 'side side-shown' : 'side'} aria-label={followed === undefined ? 'History' : 'Followed actor'}>
+      <aside
+        onKeyDown={(event) => {
+          if (event.key === 'Escape' && followed !== undefined && !document.querySelector('dialog[open]')) close();
+        }}
+        class={followed !== undefined || history ? 'side side-shown' : 'side'}
+        aria-label={followed === undefined ? 'History' : 'Followed actor'}
+      >
         {followed === undefined ? (
           <>
             <header class="side-head">

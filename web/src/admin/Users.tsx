@@ -76,6 +76,9 @@ function User({ account, again }: { account: Account; again: () => void }) {
         <Ago at={account.createdAt} />
       </td>
       <td class="acts">
+        <Link to={`/admin/audit?${new URLSearchParams({ actor: username })}`} class="act act-link" aria-label={`Audit of ${username}`}>
+          Audit
+        </Link>
         {locked && (
           <Act word="Unlock" what={username} text="Wrong passwords so far are forgotten, and everybody may try again from everywhere." run={act('unlock')} after={`${username} is unlocked.`} />
         )}
