@@ -24,12 +24,14 @@ interface Known {
 }
 
 export function Followed({ name, close }: Props) {
-  const { actor: followed, at } = useStore(shown);
+  const { actor: followed } = useStore(shown);
   const live = useStore(isLive);
   const all = useStore(events);
   const [known, setKnown] = useState<Known>();
   const [problem, setProblem] = useState('');
   const [missing, setMissing] = useState(false);
+  /** As it was last told; once it was, its absence says something. */
+  const last = useRef<Actor | undefined>(undefined);
   const head = useRef<HTMLHeadingElement>(null);
   const now = followed?.actor.name === name ? followed : undefined;
 
@@ -50,9 +52,10 @@ export function Followed({ name, close }: Props) {
     };
   }, [name]);
 
-  const actor = now?.actor ?? known?.actor;
+  if (now) last.current = now.actor;
+  const actor = last.current ?? known?.actor;
   const path = now?.path ?? known?.path ?? [];
-  const gone = actor ? live && !now && at !== undefined && known !== undefined && followed === undefined : missing;
+  const gone = missing || (live && last.current !== undefined && !now);
   const seen = new Set(known?.history.map(({ seq }) => seq));
   const history = [...(known?.history ?? []), ...all.filter((event) => event.actor === name && !seen.has(event.seq))];
   return (

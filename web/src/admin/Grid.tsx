@@ -80,8 +80,11 @@ export function Grid({ search, only, followed, follow }: Props) {
       }
     }
     if (active) {
-      const at = tree.order.indexOf(active.name);
-      if (at >= 0 && tree.from + at !== active.at) setActive({ name: active.name, at: tree.from + at });
+      const place = tree.order.indexOf(active.name);
+      // One that was not loaded yet had no name.
+      const name = active.name === '' ? tree.order[active.at - tree.from] : active.name;
+      if (place >= 0 && tree.from + place !== active.at) setActive({ name: active.name, at: tree.from + place });
+      else if (name !== undefined && name !== active.name) setActive({ name, at: active.at });
     }
     if (sought.current) seek(tree);
   }, [tree]);
