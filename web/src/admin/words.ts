@@ -67,7 +67,7 @@ export function moment(time: string): string {
   return dayTime.format(new Date(time));
 }
 
-/** What a kind of actor is called. */
+/** The id in an actor's name, or the name. */
 export function idOf(name: string): string {
   return name.includes(':') ? name.slice(name.indexOf(':') + 1) : name;
 }
@@ -82,8 +82,10 @@ export function toneOf(state: string): Tone {
     case 'error':
     case 'unhealthy':
     case 'unreachable':
+    case 'database away':
       return 'bad';
     case 'restarting':
+    case 'reconnecting':
     case 'starting':
     case 'degraded':
     case 'checking':
@@ -95,6 +97,8 @@ export function toneOf(state: string): Tone {
       return 'busy';
     case 'healthy':
     case 'running':
+    case 'live':
+    case 'available':
       return 'good';
     case 'stopped':
     case 'terminated':
