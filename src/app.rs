@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use devpocket_actors::System;
 
+use crate::admin::Observer;
 use crate::auth::AuthState;
 use crate::config::Config;
 use crate::http::layers::limits::RateLimits;
@@ -21,15 +22,18 @@ struct Inner {
     auth: AuthState,
     limits: RateLimits,
     sockets: Sockets,
+    observer: Observer,
 }
 
 impl App {
-    /// Fresh state over a running system.
+    /// Fresh state over a running system. To be called on a Tokio runtime.
     #[must_use]
     pub fn new(config: Config, system: System) -> Self {
         let auth = AuthState::new(&config);
         let limits = RateLimits::new(&config.limits);
-        Self { inner: Arc::new(Inner { system, config, auth, limits, sockets: Sockets::default() }) }
+        let sockets = Sockets::default();
+        let observer = Observer::start(system.clone(), sockets.clone());
+        Self { inner: Arc::new(Inner { system, config, auth, limits, sockets, observer }) }
     }
 
     /// The system.
@@ -54,6 +58,12 @@ impl App {
     #[must_use]
     pub fn sockets(&self) -> &Sockets {
         &self.inner.sockets
+    }
+
+    /// Looks at all of it, for operators.
+    #[must_use]
+    pub fn observer(&self) -> &Observer {
+        &self.inner.observer
     }
 
     /// Rate limits.

@@ -22,6 +22,7 @@ pub mod cluster;
 pub mod environment;
 pub mod import;
 pub mod mailer;
+pub mod observation;
 pub mod persistence;
 pub mod plans;
 mod recorder;

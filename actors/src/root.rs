@@ -5,7 +5,8 @@ use crate::mailer::{Mailer, MailerArgs};
 use crate::persistence::EngineHandle;
 use crate::recorder::Recorder;
 use crate::supervision::{
-    ActorPath, Behavior, ChildExit, Context, Failure, Kind, Outcome, Reply, RestartPolicy, Supervisor,
+    ActorPath, Behavior, ChildExit, Context, Failure, Kind, Outcome, Reply, RestartDue, RestartPolicy,
+    Supervisor,
 };
 use crate::user::{UserArgs, Users};
 
@@ -81,10 +82,10 @@ impl Behavior for Root {
         }
     }
 
-    fn restart_due(&mut self, context: &Context<Self>, child: &ActorPath) {
-        self.persistence.restart(context, child);
-        self.mailer.restart(context, child);
-        self.clusters.restart(context, child);
-        self.users.restart(context, child);
+    fn restart_due(&mut self, context: &Context<Self>, due: &RestartDue) {
+        self.persistence.restart(context, due);
+        self.mailer.restart(context, due);
+        self.clusters.restart(context, due);
+        self.users.restart(context, due);
     }
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use devpocket_actors::supervision::{
-    ActorPath, Addr, Behavior, CallError, ChildExit, Context, Failure, Kind, Outcome, Registry, Reply,
-    RestartPolicy, Supervisor, spawn_root,
+    ActorPath, ActorSnapshot, Addr, Behavior, CallError, ChildExit, Context, Failure, Kind, Outcome,
+    Registry, Reply, RestartDue, RestartPolicy, RestartRefused, Supervisor, What, spawn_root,
 };
 use tokio::sync::mpsc;
 
@@ -25,6 +25,8 @@ enum ChildMessage {
     Fail,
     Panic,
     Stop,
+    /// Does not return before it is told to.
+    Hold(std::sync::mpsc::Receiver<()>),
     Forget(#[expect(dead_code, reason = "dropped unanswered")] Reply<()>),
 }
 
@@ -49,6 +51,7 @@ impl Behavior for Child {
             ChildMessage::Fail => return Err(Failure::new("asked to fail")),
             ChildMessage::Panic => panic!("asked to panic"),
             ChildMessage::Stop => context.stop(),
+            ChildMessage::Hold(until) => until.recv().unwrap(),
             ChildMessage::Forget(_) => {}
         }
         Ok(())
@@ -92,8 +95,8 @@ impl Behavior for Parent {
         }
     }
 
-    fn restart_due(&mut self, context: &Context<Self>, child: &ActorPath) {
-        self.children.restart(context, child);
+    fn restart_due(&mut self, context: &Context<Self>, due: &RestartDue) {
+        self.children.restart(context, due);
     }
 }
 
@@ -116,6 +119,10 @@ impl Family {
 
     async fn child(&self, key: &'static str) -> Result<Addr<ChildMessage>, String> {
         self.parent.call(|reply| ParentMessage::Child(key, reply)).await.unwrap()
+    }
+
+    fn journal(&self) -> Vec<What> {
+        self.registry.journal().read(0, None, 100).into_iter().map(|event| event.what).collect()
     }
 
     async fn outcome(&mut self) -> Outcome<&'static str> {
@@ -147,8 +154,103 @@ async fn a_failed_child_comes_back_under_the_same_address_and_its_sibling_never_
     assert_eq!(count(&sibling).await, 2);
     assert_eq!(family.starts.load(Ordering::Relaxed), 4);
     let shown = family.registry.inspect(child.path()).unwrap();
-    assert_eq!((shown.restarts, shown.state, shown.parent.as_deref()), (2, "running", Some("root")));
-    assert!(shown.last_failure.unwrap().contains("asked to panic"));
+    assert_eq!(
+        (shown.restarts, shown.state, shown.parent),
+        (2, "running", Some(family.parent.path().clone()))
+    );
+    assert!(shown.last_failure.unwrap().reason.contains("asked to panic"));
+    let told = family.journal();
+    assert!(matches!(&told[0], What::Failed { reason, failures, .. } if reason == "asked to fail"
+        && (failures.count, failures.allowed) == (1, POLICY.max_restarts)));
+    assert_eq!(told[1], What::Restarted);
+    assert!(matches!(&told[2], What::Failed { reason, .. } if reason.contains("asked to panic")));
+    assert_eq!(told[3..], [What::Restarted]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_actor_is_restarted_when_somebody_asks_and_that_is_no_failure() {
+    let mut family = Family::new().await;
+    let child = family.child("a").await.unwrap();
+    let expected: Vec<_> = (0..2 * POLICY.max_restarts)
+        .flat_map(|_| [What::Asked { by: "ann".into() }, What::Restarted])
+        .collect();
+    for asked in 1..=2 * POLICY.max_restarts {
+        assert_eq!(count(&child).await, 1, "it has not started anew");
+        family.registry.restart(child.path(), "ann").unwrap();
+        assert_eq!(family.outcome().await, Outcome::Restarting("a"));
+        while family.starts.load(Ordering::Relaxed) != asked + 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(family.journal(), expected);
+    assert_eq!(family.registry.inspect(child.path()).unwrap().last_failure, None);
+    let (root, nobody) = (ActorPath::single(Kind::Root), ActorPath::single(Kind::Mailer));
+    assert_eq!(family.registry.restart(&root, "ann"), Err(RestartRefused::Root));
+    assert_eq!(family.registry.restart(&nobody, "ann"), Err(RestartRefused::Unknown(nobody.clone())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_that_was_asked_for_loses_no_message() {
+    let mut family = Family::new().await;
+    let child = family.child("a").await.unwrap();
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    child.cast(ChildMessage::Hold(held)).unwrap();
+    family.registry.restart(child.path(), "ann").unwrap();
+    // Behind the wish in the mailbox.
+    let waiting = tokio::spawn({
+        let child = child.clone();
+        async move { child.call(ChildMessage::Count).await }
+    });
+    while family.registry.inspect(child.path()).unwrap().mailbox < 2 {
+        tokio::task::yield_now().await;
+    }
+    hold.send(()).unwrap();
+    assert_eq!(waiting.await.unwrap(), Ok(2));
+    assert_eq!(family.outcome().await, Outcome::Restarting("a"));
+    assert_eq!(count(&child).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_actor_that_was_given_up_is_restarted_when_somebody_asks() {
+    let mut family = Family::new().await;
+    let child = family.child("a").await.unwrap();
+    family.registry.panic_at_start(child.path(), true);
+    assert!(family.registry.inject_panic(child.path()));
+    while family.outcome().await == Outcome::Restarting("a") {}
+    family.registry.panic_at_start(child.path(), false);
+    family.registry.restart(child.path(), "ann").unwrap();
+    assert_eq!(count(&child).await, 1);
+    let told = family.journal();
+    let end = &told[told.len() - 3..];
+    assert!(matches!(&end[0], What::GivenUp { reason, .. } if reason.contains("injected")), "{end:?}");
+    assert_eq!(end[1..], [What::Asked { by: "ann".into() }, What::Restarted]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_age_of_what_waits_is_told() {
+    let family = Family::new().await;
+    let child = family.child("a").await.unwrap();
+    assert_eq!(family.registry.inspect(child.path()).unwrap().mailbox_age, None);
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    child.cast(ChildMessage::Hold(held)).unwrap();
+    let waiting = tokio::spawn({
+        let child = child.clone();
+        async move { child.call(ChildMessage::Count).await }
+    });
+    let until = |is: fn(&ActorSnapshot) -> bool| {
+        let (registry, path) = (Arc::clone(&family.registry), child.path().clone());
+        tokio::time::timeout(Duration::from_secs(10), async move {
+            while !is(&registry.inspect(&path).unwrap()) {
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    let old = |actor: &ActorSnapshot| actor.mailbox_age.is_some_and(|age| age > Duration::from_millis(20));
+    until(|actor| actor.mailbox == 1).await.unwrap();
+    until(old).await.unwrap();
+    hold.send(()).unwrap();
+    assert_eq!(waiting.await.unwrap(), Ok(2));
+    until(|actor| actor.mailbox_age.is_none()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

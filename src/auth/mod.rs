@@ -145,6 +145,17 @@ pub async fn is_still_valid(app: &App, principal: &Principal) -> bool {
     !matches!(standing, Err(AuthError::Ended | AuthError::Locked))
 }
 
+/// What somebody who came in earlier may administer now; `Some(None)`: they may not stay at all,
+/// `None`: nobody can say at the moment.
+pub async fn standing_role(app: &App, principal: &Principal) -> Option<Option<Role>> {
+    let session = principal.user_session.as_deref();
+    match app.auth().standing.of(app.system().persistence(), &principal.user_id, session).await {
+        Ok(standing) => Some(Some(standing.role)),
+        Err(AuthError::Ended | AuthError::Locked) => Some(None),
+        Err(_) => None,
+    }
+}
+
 /// Whether somebody whose token is good may still come in.
 ///
 /// # Errors

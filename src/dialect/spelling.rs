@@ -7,7 +7,7 @@ const WORDS: &[&str] =
     &["status", "phase", "runtime", "category", "subscriptionPlan", "userPlan", "role", "level"];
 
 /// Members that hold a map of somebody's own: its keys are never respelled.
-const MAPS: &[&str] = &["environmentVariables", "environmentsByStatus", "details"];
+const MAPS: &[&str] = &["environmentVariables", "environmentsByStatus", "byStatus", "details"];
 
 /// `fullName` as `full_name`.
 #[must_use]

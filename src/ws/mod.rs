@@ -3,9 +3,11 @@
 //! A socket's life: [`upgrade`] answers the handshake, [`access`] finds out who it is, [`terminal`]
 //! opens the session and serves it. One loop ([`serve`]) serves both dialects; a dialect
 //! ([`binary`], [`json`]) only says how events look on the wire and what arrives means. [`logs`]
-//! is the socket that follows an install log, [`events`] the one of all that happens, [`sockets`] counts them all, for the shutdown.
+//! is the socket that follows an install log, [`events`] the one of all that happens to
+//! somebody's environments, [`admin`] the one of the dashboard; [`sockets`] counts them all, for the shutdown.
 
 mod access;
+mod admin;
 mod binary;
 mod dialect;
 mod events;
@@ -34,6 +36,7 @@ pub fn router() -> Router<App> {
         .route("/api/v1/ws/logs/{environment}", get(open_logs))
         .route("/api/v1/ws/logs/{environment}/{*rest}", get(open_logs))
         .route("/api/v1/ws/events", get(open_events))
+        .route("/api/v1/ws/admin", get(open_admin))
         // The reference server completes every upgrade below this path and closes then.
         .route("/api/v1/ws/{*rest}", get(refuse))
         .route("/api/v1/ws", get(refuse))
@@ -55,6 +58,10 @@ async fn open_logs(State(app): State<App>, Path(of): Path<Of>, request: Request)
 
 async fn open_events(State(app): State<App>, request: Request) -> Response {
     events::open(app, request)
+}
+
+async fn open_admin(State(app): State<App>, request: Request) -> Response {
+    admin::open(app, request).await
 }
 
 async fn refuse(State(app): State<App>, request: Request) -> Response {

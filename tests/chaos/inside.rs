@@ -97,8 +97,17 @@ impl Inside {
     }
 
     pub async fn demo(&self) -> Person {
+        self.person("ada").await
+    }
+
+    /// An administrator.
+    pub async fn operator(&self) -> Person {
+        self.person("grace").await
+    }
+
+    async fn person(&self, name: &str) -> Person {
         let rest = Rest::new(self.url());
-        let tokens = rest.login("ada", PASSWORD).await.unwrap();
+        let tokens = rest.login(name, PASSWORD).await.unwrap();
         Person { rest: rest.with_token(&tokens.access_token), token: tokens.access_token }
     }
 
@@ -136,19 +145,21 @@ async fn people(database: &TestDatabase) {
     templates::sync(&persistence, templates::built_in().unwrap()).await.unwrap();
     templates::sync(&persistence, templates::load_directory(&site::templates()).unwrap()).await.unwrap();
     let hash = bcrypt::hash(PASSWORD, 4).unwrap();
-    let ada = CreateUser {
-        id: new_id(),
-        email: "ada@example.org".to_owned(),
-        username: "ada".to_owned(),
-        full_name: "Ada".to_owned(),
-        password: Some(Hidden::new(hash)),
-        avatar_url: None,
-        is_verified: true,
-        subscription_plan: Plan::Pro,
-        role: Role::User,
-        google_id: None,
-    };
-    persistence.write(ada).await.unwrap();
+    for (name, role) in [("ada", Role::User), ("grace", Role::Admin)] {
+        let person = CreateUser {
+            id: new_id(),
+            email: format!("{name}@example.org"),
+            username: name.to_owned(),
+            full_name: name.to_owned(),
+            password: Some(Hidden::new(hash.clone())),
+            avatar_url: None,
+            is_verified: true,
+            subscription_plan: Plan::Pro,
+            role,
+            google_id: None,
+        };
+        persistence.write(person).await.unwrap();
+    }
 }
 
 #[cfg(feature = "cluster-tests")]

@@ -13,6 +13,7 @@ mod common;
 /// Where environments run.
 const SITE: common::site::Site = common::site::Site::Local;
 
+mod dashboard;
 mod database;
 mod draining;
 mod inside;

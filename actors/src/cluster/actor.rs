@@ -7,10 +7,11 @@ use chrono::{DateTime, Utc};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Runtimes, orphans};
-use crate::persistence::Persistence;
+use crate::persistence::{Persistence, clusters};
 use crate::runtime::{CALL_LIMIT, Capacity, Runtime};
 use crate::supervision::{
-    ActorPath, Behavior, ChildExit, Context, Failure, Kind, Reply, RestartPolicy, Supervisor, TaskGuard,
+    ActorPath, Behavior, ChildExit, Context, Failure, Kind, Reply, RestartDue, RestartPolicy, Supervisor,
+    TaskGuard,
 };
 
 /// How often a cluster's health is looked at.
@@ -74,8 +75,8 @@ impl Behavior for Clusters {
         self.look(context);
     }
 
-    fn restart_due(&mut self, context: &Context<Self>, child: &ActorPath) {
-        self.clusters.restart(context, child);
+    fn restart_due(&mut self, context: &Context<Self>, due: &RestartDue) {
+        self.clusters.restart(context, due);
     }
 }
 
@@ -170,6 +171,10 @@ impl Behavior for Cluster {
         });
         let me = context.me.clone();
         let survey = TaskGuard::spawn(async move {
+            // For operators alone: without it they see the id.
+            if let Ok(Some(row)) = clusters::by_id_or_name(args.persistence.pool(), &args.id).await {
+                me.describe(row.cluster.name);
+            }
             loop {
                 match orphans::survey(&args.id, args.runtime.as_ref(), &args.persistence).await {
                     Ok(survey) => {

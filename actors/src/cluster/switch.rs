@@ -6,8 +6,8 @@ use tokio::sync::{Notify, watch};
 
 use super::Usable;
 use crate::runtime::{
-    BoxStream, Capacity, EnvironmentKey, EnvironmentSpec, LogLine, LogQuery, LogStream, Observed, Runtime,
-    RuntimeError, Stats,
+    BoxStream, Capacity, EnvironmentKey, EnvironmentSpec, LinkFigures, LogLine, LogQuery, LogStream,
+    Observed, Runtime, RuntimeError, Stats,
 };
 
 /// Stands for a cluster's runtime, whichever that is: environments hold it for as long as they
@@ -109,6 +109,10 @@ impl Runtime for Switch {
 
     async fn stats(&self, spec: &EnvironmentSpec) -> Result<Stats, RuntimeError> {
         self.current()?.stats(spec).await
+    }
+
+    fn figures(&self) -> LinkFigures {
+        self.usable().map(|runtime| runtime.figures()).unwrap_or_default()
     }
 
     async fn forward(&self, environment: &EnvironmentKey, port: u16) -> Result<BoxStream, RuntimeError> {

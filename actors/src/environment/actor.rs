@@ -22,8 +22,8 @@ use crate::persistence::vault::Vault;
 use crate::persistence::{EnvironmentStatus, Late, Persistence, WriteError, new_id};
 use crate::runtime::Runtime;
 use crate::supervision::{
-    ActorPath, Addr, Behavior, ChildExit, Context, Failure, Kind, Outcome, Reply, RestartPolicy, Supervisor,
-    TaskGuard,
+    ActorPath, Addr, Behavior, ChildExit, Context, Failure, Kind, Outcome, Reply, RestartDue, RestartPolicy,
+    Supervisor, TaskGuard,
 };
 use crate::terminal::{Kick, SessionName, Terminal, TerminalArgs, TerminalMessage};
 use crate::user::{Events, Happening};
@@ -151,6 +151,7 @@ impl Behavior for Environment {
     fn start(context: &Context<Self>, args: EnvironmentArgs) -> Result<Self, Failure> {
         let (id, sessions) = {
             let known = args.known.read();
+            context.me.describe(known.view.environment.name.as_str());
             (known.view.environment.id.clone(), Sessions::left(known.sessions.clone()))
         };
         let me = context.me.clone();
@@ -180,7 +181,10 @@ impl Behavior for Environment {
             EnvironmentMessage::Open(selector, size, reply) => self.open(context, selector, size, reply),
             EnvironmentMessage::EndSession(selector, reply) => reply.send(self.end_session(&selector)),
             EnvironmentMessage::InstallLog(reply) => reply.send(Ok(self.lifecycle.log())),
-            EnvironmentMessage::Refreshed(view) => self.lifecycle.refresh(*view),
+            EnvironmentMessage::Refreshed(view) => {
+                context.me.describe(view.environment.name.as_str());
+                self.lifecycle.refresh(*view);
+            }
             EnvironmentMessage::Kick(kick) => self.tell_terminals(|| TerminalMessage::Kick(kick)),
             EnvironmentMessage::Own(OwnNews(news)) => match news {
                 EnvironmentNews::Lifecycle(news) => self.advance(context, news),
@@ -210,8 +214,8 @@ impl Behavior for Environment {
         }
     }
 
-    fn restart_due(&mut self, context: &Context<Self>, child: &ActorPath) {
-        self.terminals.restart(context, child);
+    fn restart_due(&mut self, context: &Context<Self>, due: &RestartDue) {
+        self.terminals.restart(context, due);
     }
 
     fn state(&self) -> &'static str {

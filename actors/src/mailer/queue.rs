@@ -67,6 +67,12 @@ impl MailQueue {
         self.state.lock().entries.is_empty()
     }
 
+    /// How many wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.state.lock().entries.len()
+    }
+
     /// Waits until nothing waits any more, or the deadline. True: everything was stored, sent or given up.
     pub async fn drain(&self, deadline: Duration) -> bool {
         let emptied = async {

@@ -22,6 +22,7 @@ pub mod google;
 mod ids;
 pub mod lockout;
 pub mod mails;
+pub mod overview;
 pub mod records;
 pub mod rotation;
 mod secrets;

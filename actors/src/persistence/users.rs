@@ -52,6 +52,15 @@ pub async fn by_id(pool: &PgPool, id: &str) -> Result<Option<User>, ReadError> {
     Ok(sqlx::query_as("SELECT * FROM users WHERE id = $1").bind(id).fetch_optional(pool).await?)
 }
 
+/// The name of the account with that id.
+///
+/// # Errors
+/// `Unavailable` while the database is away.
+pub async fn username(pool: &PgPool, id: &str) -> Result<Option<String>, ReadError> {
+    let name = sqlx::query_scalar("SELECT username FROM users WHERE id = $1").bind(id);
+    Ok(name.fetch_optional(pool).await?)
+}
+
 /// An account and how many environments it has that are not terminated.
 #[derive(Debug, Clone, FromRow)]
 pub struct Counted {

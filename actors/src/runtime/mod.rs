@@ -178,6 +178,20 @@ pub struct Capacity {
     pub used: Option<Resources>,
 }
 
+/// How the connection to a place for environments does, for operators.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LinkFigures {
+    /// How long ago its watch last told something; none: it has not yet, or there is none. A quiet
+    /// one tells that it lives about once a minute.
+    pub heard: Option<Duration>,
+    /// How often all was listed anew, because the watch could not go on.
+    pub listings: u64,
+    /// Channels to agents that are open.
+    pub channels: usize,
+    /// Calls that failed since the start.
+    pub errors: u64,
+}
+
 /// Why a runtime could not do as asked.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RuntimeError {
@@ -252,6 +266,11 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// What the environment uses now.
     async fn stats(&self, spec: &EnvironmentSpec) -> Result<Stats, RuntimeError>;
+
+    /// How the connection to this place does; a place on this machine needs none.
+    fn figures(&self) -> LinkFigures {
+        LinkFigures::default()
+    }
 
     /// Opens a connection to a port inside the environment.
     async fn forward(&self, environment: &EnvironmentKey, port: u16) -> Result<BoxStream, RuntimeError>;

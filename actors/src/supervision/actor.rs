@@ -6,8 +6,12 @@ use std::sync::Arc;
 use ractor::concurrency::JoinHandle;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, ActorRuntime, SupervisionEvent};
 
+use tokio::time::Instant;
+
 use super::addr::Addr;
-use super::registry::{ActorPath, Fault, Probe, Registry};
+use super::fault::Fault;
+use super::probe::Probe;
+use super::registry::{ActorPath, Registry};
 
 /// Why an actor gives up: its supervisor decides what becomes of it.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +51,8 @@ pub trait Behavior: Send + Sized + 'static {
     /// Hears that a child ended. An actor without children has nothing to do.
     fn child_exited(&mut self, _context: &Context<Self>, _exit: &ChildExit) {}
 
-    /// The pause before a child's restart is over.
-    fn restart_due(&mut self, _context: &Context<Self>, _child: &ActorPath) {}
+    /// A child is to be started again.
+    fn restart_due(&mut self, _context: &Context<Self>, _due: &RestartDue) {}
 
     /// The actor's state in a word, for introspection.
     fn state(&self) -> &'static str {
@@ -69,16 +73,55 @@ pub struct Context<B: Behavior> {
 #[derive(Debug)]
 pub struct ChildExit {
     pub(super) id: ractor::ActorId,
-    /// Why it failed, or `None` when it stopped as it should.
-    pub failure: Option<String>,
+    pub(super) why: Why,
+}
+
+/// Why a child ended.
+#[derive(Debug)]
+pub(super) enum Why {
+    /// It was done, or told to stop.
+    Stopped,
+    /// It failed.
+    Failed(String),
+    /// Somebody asked for it to be started again.
+    Asked(Arc<str>),
+}
+
+/// A child that is to be started again: the pause after its failure is over, or it was asked for.
+#[derive(Debug)]
+pub struct RestartDue {
+    pub(super) child: ActorPath,
+    /// Who asked. Only then it is also started if it was given up.
+    pub(super) asked_by: Option<Arc<str>>,
 }
 
 pub(super) enum Envelope<M> {
     Message(M),
-    RestartDue(ActorPath),
+    RestartDue(RestartDue),
+    /// Somebody asked for the actor to be started again: it takes no more messages.
+    Restart(Arc<str>),
+    /// The same, after all that was sent before.
+    RestartNow(Arc<str>),
     #[cfg_attr(not(feature = "chaos"), expect(dead_code, reason = "made by tests alone"))]
     Fault(Fault),
 }
+
+/// An envelope, and when it was sent.
+pub(super) struct Letter<M> {
+    sent: Instant,
+    envelope: Envelope<M>,
+}
+
+impl<M> Letter<M> {
+    pub(super) fn new(envelope: Envelope<M>) -> Self {
+        Self { sent: Instant::now(), envelope }
+    }
+}
+
+/// With what an actor ends that was asked to start again.
+#[derive(Debug, thiserror::Error)]
+#[error("asked to start again by {0}")]
+struct AskedToRestart(Arc<str>);
 
 /// The ractor actor that runs a [`Behavior`].
 struct Runner<B>(PhantomData<fn() -> B>);
@@ -105,7 +148,7 @@ impl<B: Behavior> Running<B> {
 }
 
 impl<B: Behavior> Actor for Runner<B> {
-    type Msg = Envelope<B::Message>;
+    type Msg = Letter<B::Message>;
     type State = Running<B>;
     type Arguments = (Addr<B::Message>, Arc<Registry>, B::Args);
 
@@ -140,19 +183,26 @@ impl<B: Behavior> Actor for Runner<B> {
 
     async fn handle(
         &self,
-        _myself: ActorRef<Self::Msg>,
-        envelope: Self::Msg,
+        myself: ActorRef<Self::Msg>,
+        letter: Self::Msg,
         running: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        let _handling = Arc::clone(running.context.me.probe()).handling();
-        match envelope {
+        let _handling = Arc::clone(running.context.me.probe()).handling(letter.sent);
+        match letter.envelope {
             Envelope::Message(message) => {
                 running.step(|behavior, context| behavior.handle(context, message))?
             }
-            Envelope::RestartDue(child) => running.step(|behavior, context| {
-                behavior.restart_due(context, &child);
+            Envelope::RestartDue(due) => running.step(|behavior, context| {
+                behavior.restart_due(context, &due);
                 Ok(())
             })?,
+            Envelope::Restart(by) => {
+                // What is sent from now on is refused, so its sender knows; what was sent before is
+                // handled: a restart that was asked for loses nothing.
+                running.context.me.set(None);
+                myself.cast(Letter::new(Envelope::RestartNow(by)))?;
+            }
+            Envelope::RestartNow(by) => return Err(AskedToRestart(by).into()),
             Envelope::Fault(fault) => fault.strike()?,
         }
         Ok(())
@@ -167,14 +217,19 @@ impl<B: Behavior> Actor for Runner<B> {
     ) -> Result<(), ActorProcessingErr> {
         let exit = match event {
             SupervisionEvent::ActorFailed(cell, error) => {
-                ChildExit { id: cell.get_id(), failure: Some(error.to_string()) }
+                let why = match error.downcast::<AskedToRestart>() {
+                    Ok(asked) => Why::Asked(asked.0),
+                    Err(error) => Why::Failed(error.to_string()),
+                };
+                ChildExit { id: cell.get_id(), why }
             }
             // Only a child that was killed (by the watchdog or an operator) leaves no state.
             SupervisionEvent::ActorTerminated(cell, None, reason) => {
-                ChildExit { id: cell.get_id(), failure: Some(reason.unwrap_or_else(|| "killed".into())) }
+                let why = Why::Failed(reason.unwrap_or_else(|| "killed".into()));
+                ChildExit { id: cell.get_id(), why }
             }
             SupervisionEvent::ActorTerminated(cell, Some(_), _) => {
-                ChildExit { id: cell.get_id(), failure: None }
+                ChildExit { id: cell.get_id(), why: Why::Stopped }
             }
             _ => return Ok(()),
         };

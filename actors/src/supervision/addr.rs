@@ -7,8 +7,9 @@ use parking_lot::RwLock;
 use ractor::ActorRef;
 use tokio::sync::oneshot;
 
-use super::actor::Envelope;
-use super::registry::{ActorPath, Probe};
+use super::actor::{Envelope, Letter};
+use super::probe::Probe;
+use super::registry::ActorPath;
 
 /// How long a call may take: every handler is a plain function, so a reply that takes this
 /// long means that the work behind it (a task the handler started) hangs.
@@ -23,7 +24,7 @@ struct Shared<M: Send + 'static> {
     path: ActorPath,
     probe: Arc<Probe>,
     /// The running incarnation.
-    actor: RwLock<Option<ActorRef<Envelope<M>>>>,
+    actor: RwLock<Option<ActorRef<Letter<M>>>>,
 }
 
 /// The actor does not run at the moment: it failed and will be restarted, or it stopped.
@@ -65,8 +66,13 @@ impl<M: Send + 'static> Addr<M> {
         Self { shared: Arc::new(Shared { path, probe, actor: RwLock::new(None) }) }
     }
 
-    pub(super) fn set(&self, actor: Option<ActorRef<Envelope<M>>>) {
-        *self.shared.actor.write() = actor;
+    pub(super) fn set(&self, actor: Option<ActorRef<Letter<M>>>) {
+        let mut running = self.shared.actor.write();
+        if actor.is_none() {
+            // Under the lock: what is sent later is counted for the next incarnation.
+            self.shared.probe.emptied();
+        }
+        *running = actor;
     }
 
     /// Which actor this is.
@@ -106,7 +112,7 @@ impl<M: Send + 'static> Addr<M> {
         let actor = self.shared.actor.read();
         let sent = actor.as_ref().is_some_and(|actor| {
             self.shared.probe.queued();
-            actor.cast(envelope).inspect_err(|_| self.shared.probe.unqueued()).is_ok()
+            actor.cast(Letter::new(envelope)).inspect_err(|_| self.shared.probe.unqueued()).is_ok()
         });
         if sent { Ok(()) } else { Err(Down(self.shared.path.clone())) }
     }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::journal::Failures;
+
 /// Restart with exponential back-off and jitter, at most so many times in a window; a child
 /// that fails more often than that is given up ("escalated") until somebody asks for it again
 /// after the window has passed.
@@ -67,6 +69,17 @@ impl History {
     pub fn is_calm(&mut self, policy: &RestartPolicy, now: Instant) -> bool {
         self.forget_old(policy, now);
         self.failures.len() <= policy.max_restarts
+    }
+
+    /// How much of the policy's patience is used.
+    #[must_use]
+    pub fn failures(&self, policy: &RestartPolicy) -> Failures {
+        Failures { count: self.failures.len(), allowed: policy.max_restarts, window: policy.window }
+    }
+
+    /// Forgets all failures.
+    pub fn forgive(&mut self) {
+        self.failures.clear();
     }
 
     fn forget_old(&mut self, policy: &RestartPolicy, now: Instant) {

@@ -2,19 +2,17 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use dashmap::DashMap;
-use parking_lot::Mutex;
 use serde::Serialize;
-use tokio::time::Instant;
 
-#[cfg(feature = "chaos")]
-use super::actor::Envelope;
-use super::actor::Failure;
+use super::actor::{Envelope, Failure, RestartDue};
 use super::addr::Addr;
+use super::fault::Fault;
+use super::journal::{Journal, What};
+use super::probe::Probe;
 
 /// What an actor is responsible for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -41,7 +39,22 @@ pub enum Kind {
 }
 
 impl Kind {
-    const fn name(self) -> &'static str {
+    /// All of them, as the tree has them from the top.
+    pub const ALL: [Self; 9] = [
+        Self::Root,
+        Self::Persistence,
+        Self::Mailer,
+        Self::Clusters,
+        Self::Cluster,
+        Self::Users,
+        Self::User,
+        Self::Environment,
+        Self::Terminal,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Root => "root",
             Self::Persistence => "persistence",
@@ -89,6 +102,24 @@ impl ActorPath {
     }
 }
 
+/// Not the name of an actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a kind of actor, or kind:id")]
+pub struct NoActorPath;
+
+impl std::str::FromStr for ActorPath {
+    type Err = NoActorPath;
+
+    fn from_str(name: &str) -> Result<Self, NoActorPath> {
+        let (kind, id) = name.split_once(':').map_or((name, None), |(kind, id)| (kind, Some(id)));
+        let kind = Kind::ALL.into_iter().find(|known| known.name() == kind).ok_or(NoActorPath)?;
+        match id {
+            Some("") => Err(NoActorPath),
+            id => Ok(Self { kind, id: id.map(Into::into) }),
+        }
+    }
+}
+
 impl std::fmt::Display for ActorPath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.id {
@@ -107,44 +138,85 @@ pub struct Gauges {
     pub bytes_in: u64,
     /// Output bytes since the actor started.
     pub bytes_out: u64,
+    /// Frames of input since the actor started: as a person types, a key each.
+    pub keys: u64,
     /// Bytes in the ring.
     pub ring_used: usize,
     /// Bytes that the ring may hold.
     pub ring_limit: usize,
+    /// Pictures of the screen sent since the actor started.
+    pub snapshots: u64,
+    /// Bytes of output that the client which is furthest behind has not shown.
+    pub behind: u64,
+    /// Whether a client has left its window full, so that nothing is sent to it.
+    pub is_slow: bool,
+}
+
+/// An actor's failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastFailure {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Why; at most [`super::journal::REASON_BYTES`].
+    pub reason: String,
 }
 
 /// One actor, as introspection shows it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct ActorSnapshot {
-    /// `kind` or `kind:id`.
-    pub name: String,
-    /// The kind.
-    pub kind: Kind,
-    /// The parent's name; the root has none.
-    pub parent: Option<String>,
+    /// Which.
+    pub path: ActorPath,
+    /// Its supervisor; the root has none.
+    pub parent: Option<ActorPath>,
+    /// What people call what it is responsible for.
+    pub label: Option<Arc<str>>,
     /// A word for what it does: its own, or `starting`, `restarting`, `failed`, `stuck`.
     pub state: &'static str,
     /// When the running incarnation started.
     pub started: Option<DateTime<Utc>>,
     /// How often it was restarted.
     pub restarts: u64,
-    /// Why it last failed.
-    pub last_failure: Option<String>,
+    /// How it last failed.
+    pub last_failure: Option<LastFailure>,
     /// Messages handled by all incarnations.
     pub handled: u64,
     /// Messages that wait.
     pub mailbox: u64,
-    /// For how long the message at hand has been handled, in milliseconds.
-    pub busy_ms: Option<u64>,
+    /// How long ago the oldest message that is not handled yet was sent.
+    pub mailbox_age: Option<Duration>,
+    /// For how long the message at hand has been handled.
+    pub busy: Option<Duration>,
     /// Figures of terminals.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub gauges: Option<Gauges>,
+}
+
+impl ActorSnapshot {
+    /// Whether it does not do its work: it failed, or hangs.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        matches!(self.state, "restarting" | "failed" | "stuck")
+    }
+}
+
+/// Why an actor is not started again at somebody's wish.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RestartRefused {
+    /// There is none.
+    #[error("there is no actor {0}")]
+    Unknown(ActorPath),
+    /// It is the root, which nobody supervises.
+    #[error("the root is restarted with the server: drain it")]
+    Root,
+    /// Its supervisor does not run either at the moment.
+    #[error("{0} is being restarted already, with its supervisor")]
+    NotNow(ActorPath),
 }
 
 /// All actors by path.
 #[derive(Default)]
 pub struct Registry {
     actors: DashMap<ActorPath, Entry>,
+    journal: Journal,
     #[cfg(feature = "chaos")]
     faults_at_start: DashMap<ActorPath, ()>,
 }
@@ -152,10 +224,40 @@ pub struct Registry {
 struct Entry {
     parent: Option<ActorPath>,
     probe: Arc<Probe>,
-    /// An `Addr<M>`; its type tells who may find it.
-    addr: Box<dyn Any + Send + Sync>,
+    addr: Box<dyn Handle>,
+}
+
+/// An [`Addr`] of whatever messages.
+trait Handle: Send + Sync {
+    /// The address; its type tells who may find it.
+    fn as_any(&self) -> &dyn Any;
+    /// Makes the actor end, to be started again. Whether it runs.
+    fn restart(&self, by: &Arc<str>) -> bool;
+    /// Tells the actor to start a child of its that does not run. Whether it runs itself.
+    fn revive(&self, child: &ActorPath, by: &Arc<str>) -> bool;
+    /// Makes the actor panic. Whether it runs.
     #[cfg(feature = "chaos")]
-    inject: Box<dyn Fn() -> bool + Send + Sync>,
+    fn panic(&self) -> bool;
+}
+
+impl<M: Send + 'static> Handle for Addr<M> {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn restart(&self, by: &Arc<str>) -> bool {
+        self.send(Envelope::Restart(Arc::clone(by))).is_ok()
+    }
+
+    fn revive(&self, child: &ActorPath, by: &Arc<str>) -> bool {
+        let due = RestartDue { child: child.clone(), asked_by: Some(Arc::clone(by)) };
+        self.send(Envelope::RestartDue(due)).is_ok()
+    }
+
+    #[cfg(feature = "chaos")]
+    fn panic(&self) -> bool {
+        self.send(Envelope::Fault(Fault::Panic)).is_ok()
+    }
 }
 
 impl Registry {
@@ -163,19 +265,7 @@ impl Registry {
     pub(super) fn register<M: Send + 'static>(&self, path: ActorPath, parent: Option<ActorPath>) -> Addr<M> {
         let probe = Arc::new(Probe::default());
         let addr = Addr::<M>::new(path.clone(), Arc::clone(&probe));
-        #[cfg(feature = "chaos")]
-        let inject = {
-            let addr = addr.clone();
-            Box::new(move || addr.send(Envelope::Fault(Fault::Panic)).is_ok())
-        };
-        let entry = Entry {
-            parent,
-            probe,
-            addr: Box::new(addr.clone()),
-            #[cfg(feature = "chaos")]
-            inject,
-        };
-        self.actors.insert(path, entry);
+        self.actors.insert(path, Entry { parent, probe, addr: Box::new(addr.clone()) });
         addr
     }
 
@@ -200,19 +290,14 @@ impl Registry {
     /// The address of an actor that takes messages of type `M`.
     #[must_use]
     pub fn find<M: Send + 'static>(&self, path: &ActorPath) -> Option<Addr<M>> {
-        self.actors.get(path)?.addr.downcast_ref::<Addr<M>>().cloned()
+        self.actors.get(path)?.addr.as_any().downcast_ref::<Addr<M>>().cloned()
     }
 
-    /// Every actor, parents before children.
+    /// Every actor, in no order.
     #[must_use]
     pub fn snapshot(&self) -> Vec<ActorSnapshot> {
-        let mut actors: Vec<_> = self
-            .actors
-            .iter()
-            .map(|entry| (entry.key().clone(), entry.probe.snapshot(entry.key(), entry.parent.as_ref())))
-            .collect();
-        actors.sort_by(|(a, _), (b, _)| a.cmp(b));
-        actors.into_iter().map(|(_, snapshot)| snapshot).collect()
+        let all = self.actors.iter();
+        all.map(|entry| entry.probe.snapshot(entry.key(), entry.parent.as_ref())).collect()
     }
 
     /// One actor.
@@ -220,6 +305,36 @@ impl Registry {
     pub fn inspect(&self, path: &ActorPath) -> Option<ActorSnapshot> {
         let entry = self.actors.get(path)?;
         Some(entry.probe.snapshot(path, entry.parent.as_ref()))
+    }
+
+    /// The journal of supervision.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Notes what happened to an actor.
+    pub(super) fn note(&self, actor: &ActorPath, what: What) {
+        let parent = self.actors.get(actor).and_then(|entry| entry.parent.clone());
+        self.journal.note(actor, parent.as_ref(), what);
+    }
+
+    /// Has an actor started again by its supervisor at once, at the wish of `by`; also one that
+    /// waits for its restart or was given up. It does not count as a failure, and what is
+    /// queued for it is handled before.
+    ///
+    /// # Errors
+    /// See [`RestartRefused`].
+    pub fn restart(&self, path: &ActorPath, by: &str) -> Result<(), RestartRefused> {
+        let by: Arc<str> = by.into();
+        // One entry at a time: none is locked while another is looked up.
+        let parent = match self.actors.get(path) {
+            None => return Err(RestartRefused::Unknown(path.clone())),
+            Some(entry) => entry.parent.clone().ok_or(RestartRefused::Root)?,
+        };
+        let told = self.actors.get(path).is_some_and(|entry| entry.addr.restart(&by))
+            || self.actors.get(&parent).is_some_and(|entry| entry.addr.revive(path, &by));
+        if told { Ok(()) } else { Err(RestartRefused::NotNow(path.clone())) }
     }
 
     /// Actors whose handler has not returned for longer than `limit`.
@@ -232,7 +347,7 @@ impl Registry {
     /// Makes an actor panic in its next message, as a bug would. Returns whether it runs.
     #[cfg(feature = "chaos")]
     pub fn inject_panic(&self, path: &ActorPath) -> bool {
-        self.actors.get(path).is_some_and(|entry| (entry.inject)())
+        self.actors.get(path).is_some_and(|entry| entry.addr.panic())
     }
 
     /// Makes an actor panic whenever it starts, or no more.
@@ -254,128 +369,5 @@ impl Registry {
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "faults exist in test builds alone")]
     pub(super) const fn fault_at_start(&self, _path: &ActorPath) -> Result<(), Failure> {
         Ok(())
-    }
-}
-
-/// A fault that tests strike an actor with (feature `chaos`; nothing makes one otherwise).
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Fault {
-    #[cfg_attr(not(feature = "chaos"), expect(dead_code, reason = "made by tests alone"))]
-    Panic,
-}
-
-impl Fault {
-    #[expect(clippy::panic, reason = "a panic is what it is for")]
-    pub(super) fn strike(self) -> Result<(), Failure> {
-        match self {
-            Self::Panic => panic!("injected fault"),
-        }
-    }
-}
-
-/// Where an actor's books are kept: outside of it, so that they outlive a failure.
-#[derive(Default)]
-pub struct Probe {
-    handled: AtomicU64,
-    restarts: AtomicU64,
-    /// May dip below 0 for a moment when a message is handled before it was counted.
-    mailbox: AtomicI64,
-    books: Mutex<Books>,
-}
-
-#[derive(Default)]
-struct Books {
-    state: Option<&'static str>,
-    started: Option<DateTime<Utc>>,
-    last_failure: Option<String>,
-    handling_since: Option<Instant>,
-    gauges: Option<Arc<dyn Fn() -> (&'static str, Gauges) + Send + Sync>>,
-}
-
-/// Ends the handling of a message, also when the handler panics.
-pub(super) struct Handling(Arc<Probe>);
-
-impl Drop for Handling {
-    fn drop(&mut self) {
-        self.0.handled.fetch_add(1, Ordering::Relaxed);
-        self.0.books.lock().handling_since = None;
-    }
-}
-
-impl Probe {
-    pub(super) fn queued(&self) {
-        self.mailbox.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn unqueued(&self) {
-        self.mailbox.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn handling(self: Arc<Self>) -> Handling {
-        self.unqueued();
-        self.books.lock().handling_since = Some(Instant::now());
-        Handling(self)
-    }
-
-    pub(super) fn started(&self) {
-        self.mailbox.store(0, Ordering::Relaxed);
-        let mut books = self.books.lock();
-        books.started = Some(Utc::now());
-        books.state = Some("running");
-    }
-
-    pub(super) fn restarted(&self) {
-        self.restarts.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn failed(&self, failure: &str, state: &'static str) {
-        let mut books = self.books.lock();
-        books.last_failure = Some(failure.to_owned());
-        books.state = Some(state);
-        books.gauges = None;
-    }
-
-    pub(super) fn set_state(&self, state: &'static str) {
-        self.books.lock().state = Some(state);
-    }
-
-    pub(super) fn last_failure(&self) -> Option<String> {
-        self.books.lock().last_failure.clone()
-    }
-
-    fn busy(&self) -> Option<Duration> {
-        self.books.lock().handling_since.map(|since| since.elapsed())
-    }
-
-    fn snapshot(&self, path: &ActorPath, parent: Option<&ActorPath>) -> ActorSnapshot {
-        let busy = self.busy();
-        let books = self.books.lock();
-        let (state, started) = (books.state.unwrap_or("starting"), books.started);
-        let (last_failure, gauges) = (books.last_failure.clone(), books.gauges.clone());
-        drop(books);
-        let gauges = gauges.map(|gauges| gauges());
-        let state = gauges.map_or(state, |(state, _)| state);
-        let stuck = busy.is_some_and(|busy| busy > super::watchdog::LIMIT);
-        ActorSnapshot {
-            name: path.to_string(),
-            kind: path.kind(),
-            parent: parent.map(ToString::to_string),
-            state: if stuck { "stuck" } else { state },
-            started,
-            restarts: self.restarts.load(Ordering::Relaxed),
-            last_failure,
-            handled: self.handled.load(Ordering::Relaxed),
-            mailbox: self.mailbox.load(Ordering::Relaxed).try_into().unwrap_or(0),
-            busy_ms: busy.map(|busy| u64::try_from(busy.as_millis()).unwrap_or(u64::MAX)),
-            gauges: gauges.map(|(_, gauges)| gauges),
-        }
-    }
-}
-
-impl<M: Send + 'static> Addr<M> {
-    /// Gives introspection the actor's state and figures from outside of its mailbox, until it
-    /// ends.
-    pub fn show(&self, gauges: impl Fn() -> (&'static str, Gauges) + Send + Sync + 'static) {
-        self.probe().books.lock().gauges = Some(Arc::new(gauges));
     }
 }

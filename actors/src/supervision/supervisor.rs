@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::Arc;
 
 use ractor::ActorId;
 use rand::RngExt;
 use tokio::time::Instant;
 
-use super::actor::{Behavior, ChildExit, Context, Envelope};
+use super::actor::{Behavior, ChildExit, Context, Envelope, RestartDue, Why};
 use super::addr::Addr;
+use super::journal::{What, bounded};
 use super::policy::{History, RestartPolicy, Verdict};
 use super::registry::ActorPath;
 
@@ -126,39 +128,54 @@ impl<K: Hash + Eq + Clone, C: Behavior> Supervisor<K, C> {
         child.running = None;
         child.addr.set(None);
         parent.registry.remove_below(child.addr.path());
-        let Some(failure) = exit.failure.clone() else {
-            parent.registry.remove(child.addr.path());
-            self.children.remove(&key);
-            return Some(Outcome::Stopped(key));
+        let failure = match &exit.why {
+            Why::Stopped => {
+                parent.registry.remove(child.addr.path());
+                self.children.remove(&key);
+                return Some(Outcome::Stopped(key));
+            }
+            Why::Asked(by) => {
+                child.restart_as_asked(parent, by);
+                return Some(Outcome::Restarting(key));
+            }
+            Why::Failed(failure) => failure,
         };
+        let reason = bounded(failure);
         let spread = rand::rng().random::<f64>();
-        match child.history.failed(&self.policy, Instant::now(), spread) {
+        let verdict = child.history.failed(&self.policy, Instant::now(), spread);
+        let failures = child.history.failures(&self.policy);
+        match verdict {
             Verdict::Restart(pause) => {
                 tracing::warn!(actor = %child.addr.path(), %failure, ?pause, "actor failed, restarting it");
-                child.addr.probe().failed(&failure, "restarting");
-                let (me, path) = (parent.me.clone(), child.addr.path().clone());
+                child.addr.probe().failed(failure, "restarting");
+                child.note(parent, What::Failed { reason, pause, failures });
+                let me = parent.me.clone();
+                let due = RestartDue { child: child.addr.path().clone(), asked_by: None };
                 // Not guarded: it ends by itself within the policy's longest pause.
                 tokio::spawn(async move {
                     tokio::time::sleep(pause).await;
-                    let _ = me.send(Envelope::RestartDue(path));
+                    let _ = me.send(Envelope::RestartDue(due));
                 });
                 Some(Outcome::Restarting(key))
             }
             Verdict::GiveUp => {
                 tracing::error!(actor = %child.addr.path(), %failure, "actor failed too often, giving it up");
-                child.addr.probe().failed(&failure, "failed");
+                child.addr.probe().failed(failure, "failed");
+                child.note(parent, What::GivenUp { reason, failures });
                 child.given_up = true;
-                Some(Outcome::Escalated(key, failure))
+                Some(Outcome::Escalated(key, failure.clone()))
             }
         }
     }
 
-    /// Starts the child at `path` again after its pause.
-    pub fn restart<P: Behavior>(&mut self, parent: &Context<P>, path: &ActorPath) {
-        let child = self.children.values_mut().find(|child| child.addr.path() == path);
-        if let Some(child) = child.filter(|child| child.running.is_none() && !child.given_up) {
-            child.addr.probe().restarted();
-            child.start(parent);
+    /// Starts a child of these again after its pause, or because somebody asked for it.
+    pub fn restart<P: Behavior>(&mut self, parent: &Context<P>, due: &RestartDue) {
+        let child = self.children.values_mut().find(|child| *child.addr.path() == due.child);
+        let Some(child) = child.filter(|child| child.running.is_none()) else { return };
+        match &due.asked_by {
+            Some(by) => child.restart_as_asked(parent, by),
+            None if child.given_up => {}
+            None => child.restart(parent),
         }
     }
 }
@@ -166,6 +183,24 @@ impl<K: Hash + Eq + Clone, C: Behavior> Supervisor<K, C> {
 impl<C: Behavior> Child<C> {
     fn start<P: Behavior>(&mut self, parent: &Context<P>) {
         self.running = parent.spawn_child::<C>(&self.addr, self.args.clone());
+    }
+
+    fn restart<P: Behavior>(&mut self, parent: &Context<P>) {
+        self.addr.probe().restarted();
+        self.note(parent, What::Restarted);
+        self.start(parent);
+    }
+
+    fn restart_as_asked<P: Behavior>(&mut self, parent: &Context<P>, by: &Arc<str>) {
+        tracing::warn!(actor = %self.addr.path(), by = %by, "restarting an actor because it was asked for");
+        self.note(parent, What::Asked { by: Arc::clone(by) });
+        self.given_up = false;
+        self.history.forgive();
+        self.restart(parent);
+    }
+
+    fn note<P: Behavior>(&self, parent: &Context<P>, what: What) {
+        parent.registry.journal().note(self.addr.path(), Some(parent.me.path()), what);
     }
 
     fn last_failure(&self) -> String {

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::journal::What;
 use super::registry::Registry;
 use super::task::TaskGuard;
 
@@ -26,6 +27,10 @@ pub fn watch(registry: Arc<Registry>) -> TaskGuard {
             let stuck: HashSet<_> = registry.stuck(LIMIT).into_iter().collect();
             for actor in stuck.difference(&known) {
                 tracing::error!(%actor, limit = ?LIMIT, "a handler does not return");
+                registry.note(actor, What::Stuck);
+            }
+            for actor in known.difference(&stuck) {
+                registry.note(actor, What::Returned);
             }
             known = stuck;
         }

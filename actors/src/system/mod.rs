@@ -14,10 +14,12 @@ use crate::persistence::environments::{Environment, all_live};
 use crate::persistence::mails::Mailed;
 use crate::persistence::vault::Vault;
 use crate::persistence::{
-    Command, EngineHandle, EnvironmentStatus, Persistence, ReadError, Write, WriteError, rotation,
+    Command, EngineHandle, EngineStats, EnvironmentStatus, Persistence, ReadError, Write, WriteError,
+    rotation,
 };
 use crate::recorder::RecorderMessage;
 use crate::root::{Root, RootArgs, RootMessage};
+use crate::runtime::LinkFigures;
 use crate::supervision::{ActorPath, Addr, Kind, Registry, TaskGuard, spawn_root, watchdog};
 use crate::user::{Admission, Events, Listener, Presence, UserArgs, UsersMessage};
 
@@ -201,6 +203,24 @@ impl System {
     #[must_use]
     pub fn vault(&self) -> &Vault {
         &self.inner.vault
+    }
+
+    /// How the writing to the database does.
+    #[must_use]
+    pub fn writing(&self) -> EngineStats {
+        self.inner.engine.stats()
+    }
+
+    /// How many mails wait to be stored or sent.
+    #[must_use]
+    pub fn mails_waiting(&self) -> usize {
+        self.inner.mails.queue.len()
+    }
+
+    /// How the connection to a cluster does; none: it can't be used.
+    #[must_use]
+    pub fn link(&self, cluster: &str) -> Option<LinkFigures> {
+        self.inner.runtimes.get(cluster).ok().map(|runtime| runtime.figures())
     }
 
     /// Tells when the tree has ended.

@@ -58,6 +58,7 @@ impl Behavior for Terminal {
     type Args = TerminalArgs;
 
     fn start(context: &Context<Self>, args: TerminalArgs) -> Result<Self, Failure> {
+        context.me.describe(args.session.name.as_str());
         let hub = Hub::new(args.session, args.size);
         let gauges = Arc::clone(&hub);
         context.me.show(move || (gauges.state_word(), gauges.gauges()));

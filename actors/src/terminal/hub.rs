@@ -334,6 +334,7 @@ impl Hub {
             bytes_out: self.bytes_out.load(Ordering::Relaxed),
             ring_used: state.ring.len(),
             ring_limit: state.ring.limit(),
+            ..Gauges::default()
         }
     }
 

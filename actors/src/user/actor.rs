@@ -12,9 +12,10 @@ use crate::cluster::Runtimes;
 use crate::environment::{Environment, EnvironmentArgs, EnvironmentError, EnvironmentMessage, Known};
 use crate::mailer::Notices;
 use crate::persistence::vault::Vault;
-use crate::persistence::{EnvironmentStatus, Persistence, environments, terminals};
+use crate::persistence::{EnvironmentStatus, Persistence, environments, terminals, users};
 use crate::supervision::{
-    ActorPath, Addr, Behavior, ChildExit, Context, Failure, Kind, Reply, RestartPolicy, Supervisor, TaskGuard,
+    ActorPath, Addr, Behavior, ChildExit, Context, Failure, Kind, Reply, RestartDue, RestartPolicy,
+    Supervisor, TaskGuard,
 };
 
 /// How often the actor looks whether it is still needed.
@@ -66,7 +67,7 @@ pub struct User {
     /// Environments that are being read, and those who wait for them.
     loading: HashMap<String, (TaskGuard, Vec<EnvironmentReply>)>,
     last_use: Instant,
-    _ticks: TaskGuard,
+    _tasks: [TaskGuard; 2],
 }
 
 impl Behavior for User {
@@ -81,12 +82,19 @@ impl Behavior for User {
                 let _ = me.cast(UserMessage::Own(OwnNews(News::Tick)));
             }
         });
+        let (me, pool, id) = (context.me.clone(), args.persistence.pool().clone(), args.user.clone());
+        let naming = TaskGuard::spawn(async move {
+            // For operators alone: without it they see the id.
+            if let Ok(Some(name)) = users::username(&pool, &id).await {
+                me.describe(name);
+            }
+        });
         Ok(Self {
             args,
             environments: Supervisor::new(RestartPolicy::DEFAULT),
             loading: HashMap::new(),
             last_use: Instant::now(),
-            _ticks: ticks,
+            _tasks: [ticks, naming],
         })
     }
 
@@ -110,8 +118,8 @@ impl Behavior for User {
         let _ = self.environments.exited(context, exit);
     }
 
-    fn restart_due(&mut self, context: &Context<Self>, child: &ActorPath) {
-        self.environments.restart(context, child);
+    fn restart_due(&mut self, context: &Context<Self>, due: &RestartDue) {
+        self.environments.restart(context, due);
     }
 }
 

@@ -3,7 +3,8 @@
 use super::actor::{User, UserArgs, UserMessage};
 use crate::environment::EnvironmentError;
 use crate::supervision::{
-    ActorPath, Addr, Behavior, ChildExit, Context, Failure, Kind, Reply, RestartPolicy, Supervisor,
+    ActorPath, Addr, Behavior, ChildExit, Context, Failure, Kind, Reply, RestartDue, RestartPolicy,
+    Supervisor,
 };
 
 /// What the actor above all users can be told.
@@ -43,7 +44,7 @@ impl Behavior for Users {
         let _ = self.users.exited(context, exit);
     }
 
-    fn restart_due(&mut self, context: &Context<Self>, child: &ActorPath) {
-        self.users.restart(context, child);
+    fn restart_due(&mut self, context: &Context<Self>, due: &RestartDue) {
+        self.users.restart(context, due);
     }
 }

@@ -70,7 +70,7 @@ async fn a_terminal_that_always_fails_is_given_up_and_its_siblings_go_on() {
     })
     .await;
     assert!(failed.restarts >= 3, "{failed:?}");
-    assert!(failed.last_failure.is_some_and(|failure| failure.contains("injected")));
+    assert!(failed.last_failure.is_some_and(|failure| failure.reason.contains("injected")));
     sibling.type_in("echo sibling-$((3*4))\n").await;
     sibling.read_until("sibling-12").await;
     let id = Selector::Id(victim.session_id());

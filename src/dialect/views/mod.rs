@@ -5,9 +5,11 @@ mod account;
 mod cluster;
 mod cluster_report;
 mod environment;
+mod overview;
 mod service;
 mod session;
 mod sign_in;
+mod supervision;
 mod template;
 mod user;
 mod words;
@@ -26,9 +28,14 @@ pub use self::environment::{
     ChangedEnvironment, CurrentUsage, Environment, EnvironmentDetail, EnvironmentList, LogEntry, Logs,
     Metrics, Recovering, UpdatedEnvironment, UsageLimits, UsageSample,
 };
+pub use self::overview::{
+    ActorFigures, Charts, ClusterFigures, DatabaseFigures, EnvironmentFigures, MailFigures, Overview, Point,
+    ProcessFigures, SessionFigures,
+};
 pub use self::service::{ErrorBody, Features, FieldProblem, Health, Info, Live, PlanLimits, Ready, Root};
 pub use self::session::{Session, SessionList, Ticket};
 pub use self::sign_in::{SignIn, SignInList};
+pub use self::supervision::{Actor, ActorDetail, ActorList, Event, History, Row, TerminalGauges};
 pub use self::template::{
     Categories, CategoryCount, Template, TemplateCompatibility, TemplateDetail, TemplateList, TemplateShelf,
     TemplateStats, TemplateSummary, TemplatesLoaded,

@@ -27,6 +27,11 @@ impl FromRequestParts<App> for Acting {
 }
 
 impl Acting {
+    /// Their user name.
+    pub(super) fn name(&self) -> &str {
+        &self.principal.username
+    }
+
     /// The line about what is done to something: `action` is `template.create` or the like.
     /// `detail` must hold no secret.
     pub(super) fn line(&self, action: &str, target: &str, detail: Option<Value>) -> AuditEntry {

@@ -72,6 +72,12 @@ pub struct EngineStats {
     pub status_backlog: usize,
     /// Whether the last attempt reached the database.
     pub available: bool,
+    /// How long a durable write takes, on the average of the last ones.
+    pub write_time: Duration,
+    /// Items in the last late batch.
+    pub last_batch: usize,
+    /// How long it took.
+    pub batch_time: Duration,
 }
 
 /// What was still queued when draining ended. All zero: everything is in the database.
@@ -118,6 +124,10 @@ struct Counters {
     late_dropped: AtomicU64,
     late_refused: AtomicU64,
     dropping: AtomicUsize,
+    /// In microseconds, of these and the next.
+    write_time: AtomicU64,
+    batch_time: AtomicU64,
+    last_batch: AtomicUsize,
 }
 
 /// The queues. Cheap to clone; none of its calls waits, but [`EngineHandle::drain`].
@@ -243,6 +253,9 @@ impl EngineHandle {
             late_refused: counters.late_refused.load(Ordering::Relaxed),
             status_backlog: self.shared.status.lock().len(),
             available: self.shared.available.load(Ordering::Relaxed),
+            write_time: Duration::from_micros(counters.write_time.load(Ordering::Relaxed)),
+            last_batch: counters.last_batch.load(Ordering::Relaxed),
+            batch_time: Duration::from_micros(counters.batch_time.load(Ordering::Relaxed)),
         }
     }
 
@@ -268,6 +281,22 @@ impl EngineHandle {
         let _ = tokio::time::timeout(deadline, settled).await;
         shared.draining.store(false, Ordering::Release);
         shared.left()
+    }
+}
+
+impl Counters {
+    /// Notes how long a durable write took: an eighth of it goes into the average.
+    fn timed_write(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        // Two that end at the same moment may lose one of them, which an average bears.
+        let average = self.write_time.load(Ordering::Relaxed);
+        let next = if average == 0 { took } else { average - average / 8 + took / 8 };
+        self.write_time.store(next, Ordering::Relaxed);
+    }
+
+    fn timed_batch(&self, items: usize, took: Duration) {
+        self.last_batch.store(items, Ordering::Relaxed);
+        self.batch_time.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rand::RngExt as _;
+use tokio::time::Instant;
 
 use super::{Shared, late_sql, status};
 
@@ -42,7 +43,9 @@ pub(super) async fn durable(shared: Arc<Shared>) {
             continue;
         };
         let name = job.name();
+        let began = Instant::now();
         if let Some(result) = job.run(&shared.pool).await {
+            shared.counters.timed_write(began.elapsed());
             shared.note(result.as_ref().copied());
             let counter = match &result {
                 Ok(()) => &shared.counters.durable_done,
@@ -63,10 +66,11 @@ pub(super) async fn late(shared: Arc<Shared>) {
         wait_until_due(&shared).await;
         let batch = shared.late.lock().take();
         let mut backoff = Backoff::new();
-        let refused = loop {
+        let (refused, took) = loop {
+            let began = Instant::now();
             let attempt = tokio::time::timeout(BATCH_LIMIT, late_sql::write(&shared.pool, &batch)).await;
             let error = match attempt {
-                Ok(Ok(())) => break 0,
+                Ok(Ok(())) => break (0, began.elapsed()),
                 Ok(Err(error)) => error,
                 Err(_) => crate::persistence::WriteError::Unavailable,
             };
@@ -74,11 +78,12 @@ pub(super) async fn late(shared: Arc<Shared>) {
             if !error.is_transient()
                 && let Ok(refused) = late_sql::write_salvaging(&shared.pool, &batch).await
             {
-                break refused;
+                break (refused, began.elapsed());
             }
             shared.progress.notify_waiters();
             backoff.pause(shared.draining.load(Ordering::Acquire)).await;
         };
+        shared.counters.timed_batch(batch.len(), took);
         shared.note(Ok(()));
         shared.late.lock().landed();
         shared.counters.late_refused.fetch_add(refused, Ordering::Relaxed);
@@ -93,7 +98,7 @@ async fn wait_until_due(shared: &Shared) {
         let due = shared.late.lock().due(shared.draining.load(Ordering::Acquire));
         match due {
             None => shared.late_ready.notified().await,
-            Some(due) if due <= tokio::time::Instant::now() => return,
+            Some(due) if due <= Instant::now() => return,
             Some(due) => {
                 tokio::select! {
                     () = shared.late_ready.notified() => {}

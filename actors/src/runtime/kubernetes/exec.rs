@@ -35,7 +35,8 @@ pub(super) async fn open(inner: &Inner, environment: &EnvironmentKey) -> Result<
     // Never closed.
     let place = Arc::clone(&inner.opening).acquire_owned().await.ok();
     let (socket, protocol) = connect(&inner.client, &doing, &path, &[V5, V4]).await?;
-    Ok(Box::new(Opening { stream: ChannelStream::new(socket, layout(protocol)), place }))
+    let stream = ChannelStream::new(socket, layout(protocol));
+    Ok(Box::new(Opening { stream, place, _counted: Arc::clone(&inner.open) }))
 }
 
 /// A channel that keeps its place among those that are being opened until the agent has spoken:
@@ -43,6 +44,7 @@ pub(super) async fn open(inner: &Inner, environment: &EnvironmentKey) -> Result<
 struct Opening<T> {
     stream: T,
     place: Option<OwnedSemaphorePermit>,
+    _counted: Arc<()>,
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Opening<T> {

@@ -15,6 +15,7 @@
 //! * [`access`]: what is missing in a cluster, for `devpocket doctor`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,8 +23,8 @@ use kube::Client;
 use tokio::sync::{Semaphore, watch as channel};
 
 use super::{
-    BoxStream, Capacity, EnvironmentKey, EnvironmentSpec, LogLine, LogQuery, LogStream, Observed, Runtime,
-    RuntimeError, Stats,
+    BoxStream, Capacity, EnvironmentKey, EnvironmentSpec, LinkFigures, LogLine, LogQuery, LogStream,
+    Observed, Runtime, RuntimeError, Stats,
 };
 use crate::plans::Plans;
 
@@ -94,6 +95,10 @@ const OPENING: usize = 4;
 struct Inner {
     /// Places of channels that are being opened.
     opening: Arc<Semaphore>,
+    /// Counts the channels that are open: each holds it once more.
+    open: Arc<()>,
+    /// Calls that failed.
+    errors: AtomicU64,
     client: Client,
     config: KubernetesConfig,
     seen: watch::Seen,
@@ -107,6 +112,8 @@ impl KubernetesRuntime {
     pub fn new(client: Client, config: KubernetesConfig) -> Self {
         let inner = Inner {
             opening: Arc::new(Semaphore::new(OPENING)),
+            open: Arc::default(),
+            errors: AtomicU64::new(0),
             client,
             seen: watch::Seen::new(&config),
             config,
@@ -115,54 +122,64 @@ impl KubernetesRuntime {
         };
         Self { inner: Arc::new(inner) }
     }
+
+    /// Counts a call that failed.
+    fn count<T>(&self, result: Result<T, RuntimeError>) -> Result<T, RuntimeError> {
+        if result.is_err() {
+            self.inner.errors.fetch_add(1, Ordering::Relaxed);
+        }
+        result
+    }
 }
 
 #[async_trait]
 impl Runtime for KubernetesRuntime {
     async fn check(&self) -> Result<(), RuntimeError> {
-        access::check(&self.inner.client).await
+        self.count(access::check(&self.inner.client).await)
     }
 
     async fn follow(&self) -> RuntimeError {
-        watch::follow(&self.inner.client, &self.inner.config, &self.inner.seen).await
+        let lost = watch::follow(&self.inner.client, &self.inner.config, &self.inner.seen).await;
+        self.inner.errors.fetch_add(1, Ordering::Relaxed);
+        lost
     }
 
     async fn inventory(&self) -> Result<Vec<String>, RuntimeError> {
-        lifecycle::inventory(&self.inner).await
+        self.count(lifecycle::inventory(&self.inner).await)
     }
 
     async fn ensure(&self, spec: &EnvironmentSpec) -> Result<(), RuntimeError> {
         names::check(&spec.key)?;
-        lifecycle::ensure(&self.inner, spec).await
+        self.count(lifecycle::ensure(&self.inner, spec).await)
     }
 
     async fn capacity(&self) -> Result<Capacity, RuntimeError> {
-        capacity::of_cluster(&self.inner.client).await
+        self.count(capacity::of_cluster(&self.inner.client).await)
     }
 
     async fn may_grow(&self, spec: &EnvironmentSpec) -> Result<(), RuntimeError> {
         names::check(&spec.key)?;
-        lifecycle::may_grow(&self.inner, spec).await
+        self.count(lifecycle::may_grow(&self.inner, spec).await)
     }
 
     async fn stop(&self, environment: &EnvironmentKey) -> Result<(), RuntimeError> {
         names::check(environment)?;
-        lifecycle::stop(&self.inner, environment).await
+        self.count(lifecycle::stop(&self.inner, environment).await)
     }
 
     async fn delete(&self, environment: &EnvironmentKey) -> Result<(), RuntimeError> {
         names::check(environment)?;
-        lifecycle::delete(&self.inner, environment).await
+        self.count(lifecycle::delete(&self.inner, environment).await)
     }
 
     async fn watch(&self, environment: &EnvironmentKey) -> Result<channel::Receiver<Observed>, RuntimeError> {
         names::check(environment)?;
-        self.inner.seen.subscribe(environment).await
+        self.count(self.inner.seen.subscribe(environment).await)
     }
 
     async fn open(&self, environment: &EnvironmentKey) -> Result<BoxStream, RuntimeError> {
         names::check(environment)?;
-        exec::open(&self.inner, environment).await
+        self.count(exec::open(&self.inner, environment).await)
     }
 
     async fn logs(
@@ -171,7 +188,7 @@ impl Runtime for KubernetesRuntime {
         query: LogQuery,
     ) -> Result<Vec<LogLine>, RuntimeError> {
         names::check(environment)?;
-        logs::read(&self.inner, environment, query).await
+        self.count(logs::read(&self.inner, environment, query).await)
     }
 
     async fn follow_logs(
@@ -180,16 +197,27 @@ impl Runtime for KubernetesRuntime {
         query: LogQuery,
     ) -> Result<LogStream, RuntimeError> {
         names::check(environment)?;
-        logs::follow(&self.inner, environment, query).await
+        self.count(logs::follow(&self.inner, environment, query).await)
     }
 
     async fn stats(&self, spec: &EnvironmentSpec) -> Result<Stats, RuntimeError> {
         names::check(&spec.key)?;
-        stats::of(&self.inner, spec).await
+        self.count(stats::of(&self.inner, spec).await)
+    }
+
+    fn figures(&self) -> LinkFigures {
+        let Inner { seen, open, errors, .. } = &*self.inner;
+        LinkFigures {
+            heard: seen.heard().map(|heard| heard.elapsed()),
+            listings: seen.listings(),
+            // One is its own.
+            channels: Arc::strong_count(open) - 1,
+            errors: errors.load(Ordering::Relaxed),
+        }
     }
 
     async fn forward(&self, environment: &EnvironmentKey, port: u16) -> Result<BoxStream, RuntimeError> {
         names::check(environment)?;
-        forward::open(&self.inner, environment, port).await
+        self.count(forward::open(&self.inner, environment, port).await)
     }
 }

@@ -40,6 +40,8 @@ struct State {
     trouble: Option<RuntimeError>,
     /// When the cluster last told something.
     heard: Option<Instant>,
+    /// How often all pods were listed.
+    listings: u64,
 }
 
 /// While this lives, somebody follows the cluster.
@@ -93,9 +95,14 @@ impl Seen {
     }
 
     /// When the cluster last told something.
-    #[expect(dead_code, reason = "for the display of a cluster's health")]
     pub(in super::super) fn heard(&self) -> Option<Instant> {
         self.state.lock().heard
+    }
+
+    /// How often all pods were listed anew, because the watch could not go on.
+    pub(in super::super) fn listings(&self) -> u64 {
+        // The first is the beginning.
+        self.state.lock().listings.saturating_sub(1)
     }
 
     /// The environment was asked to run.
@@ -153,6 +160,7 @@ impl Seen {
         let mut state = self.state.lock();
         state.trouble = None;
         state.heard = Some(Instant::now());
+        state.listings += 1;
         for (id, entry) in &mut state.entries {
             if entry.has_pod() && !named.contains(id) {
                 entry.deleted(None);
