@@ -107,7 +107,7 @@ it('shows an administrator the way, and how the server is', async () => {
   const sessions = page.getByRole('article').filter({ has: page.getByRole('heading', { name: 'Sessions' }) });
   await sessions.getByText('1 live').waitFor();
   // A chart is read by keys.
-  const chart = page.getByRole('slider', { name: 'Actors, the last hour' });
+  const chart = page.getByRole('slider', { name: 'Actors, over time' });
   await until('there is a point', async () => /actors \d/.test((await chart.getAttribute('aria-valuetext')) ?? ''));
   await chart.focus();
   await page.keyboard.press('Home');
@@ -414,14 +414,23 @@ it('shows 10,000 actors, quickly and in little memory', async () => {
     );
   }
   expect(await grid.locator('.tree-row').count()).toBeLessThan(100);
-  const before = await many.evaluate(() => (globalThis as unknown as { times: number[] }).times.length);
-  await until('twenty updates', async () => (await many.evaluate(() => (globalThis as unknown as { times: number[] }).times.length)) > before + 20);
-  const times = await many.evaluate(() => (globalThis as unknown as { times: number[] }).times);
-  const worst = Math.max(...times);
+  // What the page's thread works for each update, and how long it takes until it is drawn.
+  await debug.send('Performance.enable', { timeDomain: 'threadTicks' });
+  const work = async () => (await debug.send('Performance.getMetrics')).metrics.find(({ name }) => name === 'TaskDuration')?.value ?? 0;
+  const drawn = () => many.evaluate(() => (globalThis as unknown as { times: number[] }).times);
+  const worked: number[] = [];
+  for (let update = 0; update < 20; update += 1) {
+    const [before, { length }] = [await work(), await drawn()];
+    await until('an update', async () => (await drawn()).length > length);
+    worked.push(((await work()) - before) * 1_000);
+  }
+  const worst = Math.max(...worked);
+  const middle = (await drawn()).sort((a, b) => a - b)[Math.floor((await drawn()).length / 2)] ?? 0;
   await debug.send('HeapProfiler.collectGarbage');
   const megabytes = await largestPage();
-  console.log(`10,000 actors: ${times.length} updates, at most ${worst.toFixed(0)} ms each; ${megabytes} MB`);
+  console.log(`10,000 actors: at most ${worst.toFixed(0)} ms of work an update, drawn after ${middle.toFixed(0)} ms; ${megabytes} MB`);
   expect(worst).toBeLessThan(100);
+  expect(middle).toBeLessThan(100);
   expect(megabytes).toBeLessThan(150);
   await many.screenshot({ path: `${SHOTS}desktop-admin-many.png` });
   await context.close();

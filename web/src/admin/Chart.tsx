@@ -1,12 +1,11 @@
 // A small chart of the last hour: an axis, a line or two, and what they say where one points.
 
 import { useRef, useState } from 'preact/hooks';
-import { line, nearest, placed, scaleOf } from './chart';
+import { line, nearest, placed, reach, scaleOf } from './chart';
 import { useNow } from './live';
 import type { Point } from './wire';
-import { clock } from './words';
+import { clock, span } from './words';
 
-const HOUR = 3_600_000;
 /** Points come each 10 s; where they do not, the server was away. */
 const GAP = 35_000;
 
@@ -30,8 +29,9 @@ export function Chart({ title, points, series, unit, least = 1, base = 10 }: Pro
   const [index, setIndex] = useState<number>();
   const plot = useRef<HTMLDivElement>(null);
   const end = Math.max(now, Date.parse(points.at(-1)?.at ?? '') || 0);
-  const begin = end - HOUR;
   const times = points.map((point) => Date.parse(point.at));
+  const back = reach(end - (times[0] ?? end));
+  const begin = end - back;
   const columns = series.map(({ of }) => points.map(of));
   const scale = scaleOf(columns.flat(), least, base);
   const at = index === undefined ? points.length - 1 : Math.min(index, points.length - 1);
@@ -67,7 +67,7 @@ export function Chart({ title, points, series, unit, least = 1, base = 10 }: Pro
         class="chart-plot"
         role="slider"
         tabIndex={0}
-        aria-label={`${title}, the last hour`}
+        aria-label={`${title}, over time`}
         aria-valuemin={0}
         aria-valuemax={Math.max(0, points.length - 1)}
         aria-valuenow={Math.max(0, at)}
@@ -92,8 +92,8 @@ export function Chart({ title, points, series, unit, least = 1, base = 10 }: Pro
         <span class="chart-mid">{unit(scale.top / 2)}</span>
       </div>
       <div class="chart-foot" aria-hidden="true">
-        <span>1 h ago</span>
-        <span>30 min</span>
+        <span>{span(back / 1_000)} ago</span>
+        <span>{span(back / 2_000)}</span>
         <span>now</span>
       </div>
     </figure>

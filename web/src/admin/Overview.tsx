@@ -121,7 +121,7 @@ function Health({ overview }: { overview: Overview }) {
         <Fact name="Keys">{brief(sessions.keys)}/s</Fact>
       </Tile>
       <Tile title="Environments" to="/admin/environments" value={count(environments.awake)} of={`of ${count(there)} awake`}
-        tone={failed ? 'bad' : 'good'} word={failed ? `${count(failed)} failed` : 'None failed'}>
+        tone={failed ? 'bad' : 'good'} word={failed ? `${count(failed)} failed` : 'All well'}>
         <Fact name="Running">{count(environments.byStatus.RUNNING ?? 0)}</Fact>
         <Fact name="Stopped">{count(environments.byStatus.STOPPED ?? 0)}</Fact>
         <Fact name="Under way">

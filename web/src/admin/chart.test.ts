@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { line, nearest, placed, scaleOf } from './chart';
+import { line, nearest, placed, reach, scaleOf } from './chart';
 
 describe('an axis', () => {
   it.each([
@@ -51,4 +51,8 @@ describe('a line', () => {
     expect(nearest([0, 10, 20], 0, 100, 1)).toBe(2);
     expect(nearest([], 0, 100, 0.5)).toBe(-1);
   });
+});
+
+it('goes back as far as there is something, an hour at most', () => {
+  expect([0, 300_000, 300_001, 1_000_000, 9_000_000].map((known) => reach(known) / 60_000)).toEqual([5, 5, 10, 30, 60]);
 });

@@ -48,6 +48,13 @@ export function line(times: readonly number[], values: readonly number[], begin:
   return parts.join('');
 }
 
+const MINUTE = 60_000;
+
+/** How far back a chart goes, in milliseconds: the last hour, or less of it where there is less. */
+export function reach(known: number): number {
+  return [5, 10, 15, 30, 60].map((minutes) => minutes * MINUTE).find((step) => known <= step) ?? 60 * MINUTE;
+}
+
 /** The index of the time nearest to where a pointer is, from 0 to 1 across; -1 of none. */
 export function nearest(times: readonly number[], begin: number, end: number, across: number): number {
   const wanted = begin + across * (end - begin);
