@@ -93,7 +93,7 @@ export function Chart({ title, points, series, unit, least = 1, base = 10 }: Pro
       </div>
       <div class="chart-foot" aria-hidden="true">
         <span>{span(back / 1_000)} ago</span>
-        <span>{span(back / 2_000)}</span>
+        <span>{back / 120_000} min</span>
         <span>now</span>
       </div>
     </figure>
