@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use devpocket_actors::System;
+use tokio::sync::watch;
 
 use crate::admin::Observer;
 use crate::auth::AuthState;
@@ -23,6 +24,8 @@ struct Inner {
     limits: RateLimits,
     sockets: Sockets,
     observer: Observer,
+    /// Whether the process is to end.
+    ending: watch::Sender<bool>,
 }
 
 impl App {
@@ -31,9 +34,9 @@ impl App {
     pub fn new(config: Config, system: System) -> Self {
         let auth = AuthState::new(&config);
         let limits = RateLimits::new(&config.limits);
-        let sockets = Sockets::default();
+        let (sockets, ending) = (Sockets::default(), watch::Sender::new(false));
         let observer = Observer::start(system.clone(), sockets.clone());
-        Self { inner: Arc::new(Inner { system, config, auth, limits, sockets, observer }) }
+        Self { inner: Arc::new(Inner { system, config, auth, limits, sockets, observer, ending }) }
     }
 
     /// The system.
@@ -70,5 +73,18 @@ impl App {
     #[must_use]
     pub fn limits(&self) -> &RateLimits {
         &self.inner.limits
+    }
+
+    /// Asks whoever runs this server to end it in good order, as a signal does. False: it was
+    /// asked for before.
+    #[must_use]
+    pub fn ask_to_end(&self) -> bool {
+        !self.inner.ending.send_replace(true)
+    }
+
+    /// Waits until somebody asked for the end.
+    pub async fn asked_to_end(&self) {
+        // The sender lives in this very value.
+        let _ = self.inner.ending.subscribe().wait_for(|ending| *ending).await;
     }
 }

@@ -105,6 +105,11 @@ impl Running {
         let _ = ended.wait_for(|ended| *ended).await;
     }
 
+    /// Waits until an administrator asked for its end. Whoever runs it then stops it.
+    pub async fn asked_to_end(&self) {
+        self.app.asked_to_end().await;
+    }
+
     /// Ends it in good order: sockets say goodbye while requests are still answered, then there
     /// are no new connections, requests end, what is queued is written. Environments and their
     /// sessions go on. Takes at most about half a minute.

@@ -55,6 +55,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     tracing::info!(url = running.url(), "serving");
     let broken = tokio::select! {
         () = signals.next() => false,
+        () = running.asked_to_end() => false,
         () = running.broken() => true,
     };
     tracing::info!("ending");

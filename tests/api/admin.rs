@@ -1,6 +1,6 @@
 //! Looking after others: who may, what changes, and that it is recorded.
 
-use devpocket_actors::persistence::records::{self, AuditFilter};
+use devpocket_actors::persistence::audit::{self, AuditFilter};
 use devpocket_actors::persistence::users::UpdateUser;
 use devpocket_actors::persistence::{Page, Role};
 use serde_json::{Value, json};
@@ -76,9 +76,9 @@ async fn an_administrator_finds_and_changes_accounts_and_it_counts_at_once() {
     assert_eq!(server.get("/api/v1/auth/me", &ann).await.status, 401);
     assert_eq!(server.login("ann", PASSWORD).await.status, 200);
 
-    let filter = AuditFilter { target_id: Some(id), action: Some("admin.".into()), ..AuditFilter::default() };
+    let filter = AuditFilter { target: Some(id), action: Some("admin.".into()), ..AuditFilter::default() };
     let pool = server.running.system().persistence().pool();
-    let record = records::audit(pool, &filter, Page::default()).await.unwrap();
+    let record = audit::page(pool, &filter, Page::default()).await.unwrap().0;
     let actions: Vec<_> = record.iter().rev().map(|line| line.action.as_str()).collect();
     let expected = ["role", "plan", "role", "suspend", "activate"].map(|act| format!("admin.user.{act}"));
     assert_eq!(actions, expected);

@@ -7,6 +7,8 @@ mod http;
 mod abuse;
 mod accounts;
 mod admin;
+mod admin_acts;
+mod audit;
 mod clusters;
 mod dialects;
 mod docs;

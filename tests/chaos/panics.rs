@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use devpocket_actors::persistence::AuditEntry;
 use devpocket_actors::supervision::Kind;
+use devpocket_protocol::client::close;
 
+use crate::common::server::LOOK;
 use crate::common::shell::Shell;
+use crate::common::soon;
 use crate::inside::Inside;
 
 fn numbered(from: u64, to: u64) -> Vec<u8> {
@@ -116,4 +120,39 @@ async fn a_terminal_that_always_fails_is_given_up_alone() {
     };
     tokio::time::timeout(Duration::from_secs(45), told).await.expect("its client must be told");
     server.system.registry().panic_at_start(&path, false);
+}
+
+/// Whoever is to be detached is, also when the session's actor failed meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_keeps_its_number_over_a_panic() {
+    let server = Inside::start().await;
+    let person = server.demo().await;
+    let environment = person.environment("numbered").await;
+    let mut stays = Shell::quiet(person.options(&environment.id, "main")).await;
+    let mut goes = Shell::open(person.options(&environment.id, "main")).await;
+    let session = stays.hellos[0].session_id.clone();
+    let numbers = async || {
+        let clients = server.system.clients(&session).await.unwrap();
+        let mut all: Vec<_> = clients.into_iter().map(|client| (client.number, client.stream)).collect();
+        all.sort();
+        all
+    };
+    let before = numbers().await;
+    assert_eq!(before.len(), 2);
+    server.strike(Kind::Terminal, &session);
+    server.shows(Kind::Terminal, &session, "restarted", |actor| actor.restarts == 1).await;
+    let back = async {
+        while numbers().await != before {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    soon("both clients to be back under their numbers", back).await;
+    let (number, _) = before.iter().find(|(_, stream)| *stream == goes.hellos[0].stream).unwrap();
+    assert!(server.system.detach(&session, *number, AuditEntry::now("test.detach")).await.unwrap());
+    while goes.closed.is_none() {
+        goes.step().await.unwrap();
+    }
+    assert_eq!(goes.closed.map(|closed| closed.0), Some(close::DETACHED));
+    assert_eq!(stays.run("echo here").await, "here\r\n");
+    assert_eq!((stays.losses, numbers().await.len()), (0, 1));
 }

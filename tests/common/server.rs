@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -123,12 +123,22 @@ impl TestServer {
         let child = self.child.as_mut().expect("it runs");
         let pid = rustix::process::Pid::from_child(child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.ended().await;
+    }
+
+    /// Waits until it has ended, by itself or as it was asked to.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let child = self.child.as_mut().expect("it runs");
         let deadline = Instant::now() + PATIENCE;
-        while child.try_wait().unwrap().is_none() {
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
             assert!(Instant::now() < deadline, "the server does not end; its log:\n{}", self.log());
             sleep(LOOK).await;
-        }
+        };
         self.child = None;
+        status
     }
 
     /// Starts it (again) on its directory; returns how long it took to be ready.

@@ -13,6 +13,7 @@ mod common;
 /// Where environments run.
 const SITE: common::site::Site = common::site::Site::Local;
 
+mod admin_acts;
 mod admission;
 mod bad_input;
 mod command_line;

@@ -19,7 +19,7 @@ use crate::mailer::Notices;
 use crate::persistence::environments::EnvironmentView;
 use crate::persistence::terminals::{self, CreateTerminalSession, EndTerminalSession, TerminalSession};
 use crate::persistence::vault::Vault;
-use crate::persistence::{EnvironmentStatus, Late, Persistence, WriteError, new_id};
+use crate::persistence::{AuditEntry, EnvironmentStatus, Late, Persistence, WriteError, new_id};
 use crate::runtime::Runtime;
 use crate::supervision::{
     ActorPath, Addr, Behavior, ChildExit, Context, Failure, Kind, Outcome, Reply, RestartDue, RestartPolicy,
@@ -46,8 +46,9 @@ pub type OpenReply = Reply<Result<OpenTerminal, EnvironmentError>>;
 
 /// What an environment actor can be told.
 pub enum EnvironmentMessage {
-    /// Change what is wanted. Answered when that is written, with the status then shown.
-    Change(Change, Reply<Result<EnvironmentStatus, EnvironmentError>>),
+    /// Change what is wanted, and note that line of the audit record with it. Answered when that is
+    /// written, with the status then shown.
+    Change(Change, Option<Box<AuditEntry>>, Reply<Result<EnvironmentStatus, EnvironmentError>>),
     /// Find or make a terminal session.
     Open(Selector, Size, OpenReply),
     /// End a terminal session.
@@ -177,7 +178,7 @@ impl Behavior for Environment {
 
     fn handle(&mut self, context: &Context<Self>, message: EnvironmentMessage) -> Result<(), Failure> {
         match message {
-            EnvironmentMessage::Change(change, reply) => self.lifecycle.change(change, reply),
+            EnvironmentMessage::Change(change, line, reply) => self.lifecycle.change(change, line, reply),
             EnvironmentMessage::Open(selector, size, reply) => self.open(context, selector, size, reply),
             EnvironmentMessage::EndSession(selector, reply) => reply.send(self.end_session(&selector)),
             EnvironmentMessage::InstallLog(reply) => reply.send(Ok(self.lifecycle.log())),

@@ -17,7 +17,8 @@ use super::reconcile::{Situation, Step};
 use super::spec::{key_of, spec_of};
 use crate::mailer::Told;
 use crate::persistence::environments::{EnvironmentView, SetDesired};
-use crate::persistence::{DesiredState, EnvironmentStatus, Late, Metric, WriteError};
+use crate::persistence::records::Audited;
+use crate::persistence::{AuditEntry, DesiredState, EnvironmentStatus, Late, Metric, WriteError};
 use crate::runtime::{CALL_LIMIT, EnvironmentKey, Observed, RuntimeError};
 use crate::supervision::policy::History;
 use crate::supervision::{Addr, Reply, TaskGuard};
@@ -226,14 +227,21 @@ impl Lifecycle {
         })
     }
 
-    /// Writes a change of what is wanted; `reply` is answered when it is written.
-    pub(super) fn change(&mut self, change: Change, reply: ChangeReply) {
+    /// Writes a change of what is wanted, with its line of the audit record if it has one; `reply` is
+    /// answered when it is written. What is so already is only noted.
+    pub(super) fn change(&mut self, change: Change, line: Option<Box<AuditEntry>>, reply: ChangeReply) {
         use EnvironmentStatus as S;
+        let note = |line: Option<Box<AuditEntry>>| {
+            line.into_iter().for_each(|line| self.args.persistence.late(Late::Audit(*line)));
+        };
         let (desired, status) = match (change, self.desired(), self.shown.0) {
             (_, DesiredState::Terminated, _) if change.deletes() => return self.deleting.push(reply),
             (_, DesiredState::Terminated, _) => return reply.send(Err(EnvironmentError::NotFound)),
-            (Change::Start, DesiredState::Running, S::Running) => return reply.send(Ok(S::Running)),
-            (Change::Stop, DesiredState::Stopped, S::Stopped) => return reply.send(Ok(S::Stopped)),
+            (Change::Start, DesiredState::Running, now @ S::Running)
+            | (Change::Stop, DesiredState::Stopped, now @ S::Stopped) => {
+                note(line);
+                return reply.send(Ok(now));
+            }
             (Change::Delete, DesiredState::Running, S::Running) => {
                 return reply.send(Err(EnvironmentError::StillRunning));
             }
@@ -247,8 +255,11 @@ impl Lifecycle {
         let write = SetDesired { id: self.id(), desired, status: Some(status), reason: None, replaces };
         let (persistence, me) = (self.args.persistence.clone(), self.me.clone());
         self.spawn(async move {
-            let result = persistence.write(write).await.map(Box::new);
-            tell(&me, LifecycleNews::Changed(change, result, reply));
+            let result = match line {
+                Some(entry) => persistence.write(Audited { write, entry: *entry }).await,
+                None => persistence.write(write).await,
+            };
+            tell(&me, LifecycleNews::Changed(change, result.map(Box::new), reply));
         });
     }
 

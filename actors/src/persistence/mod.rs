@@ -8,18 +8,21 @@
 //! on [`Command`]s, and when it is restarted the queues are still there.
 //!
 //! A file per family of tables: [`users`], [`administration`], [`lockout`], [`google`], [`tokens`], [`verification`], [`templates`], [`clusters`],
-//! [`environments`], [`terminals`], [`records`]. [`embedded`] runs a private Postgres for
+//! [`environments`], [`terminals`], [`records`], [`audit`]; [`everybody`] joins some of them for administrators. [`embedded`] runs a private Postgres for
 //! `devpocket dev` and for tests.
 
 pub mod administration;
+pub mod audit;
 pub mod clusters;
 pub mod connect;
 pub mod embedded;
 pub mod engine;
 pub mod environments;
 mod error;
+pub mod everybody;
 pub mod google;
 mod ids;
+mod like;
 pub mod lockout;
 pub mod mails;
 pub mod overview;

@@ -1,4 +1,5 @@
-//! Logs, measurements and the audit record: read here, written late by the engine.
+//! Logs and measurements: read here, written late by the engine. Lines of the audit record that go
+//! with a durable write; [`super::audit`] reads them.
 
 use std::time::Duration;
 
@@ -6,7 +7,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sqlx::{FromRow, PgPool, PgTransaction};
 
-use super::Page;
 use super::engine::late_sql::write_audit;
 use super::engine::{AuditEntry, Write};
 use super::error::{ReadError, WriteError};
@@ -81,53 +81,6 @@ pub async fn metrics(
     .bind(environment_id)
     .bind(since)
     .bind(i64::from(limit.clamp(1, MAX_LOG_LINES)))
-    .fetch_all(pool)
-    .await?)
-}
-
-/// A line of the audit record.
-#[derive(Debug, Clone, FromRow, serde::Serialize)]
-#[allow(missing_docs, reason = "the columns are described in migrations/0003_records.sql")]
-pub struct StoredAudit {
-    pub id: String,
-    pub actor_id: Option<String>,
-    pub actor_name: Option<String>,
-    pub action: String,
-    pub target_type: Option<String>,
-    pub target_id: Option<String>,
-    pub ip: Option<String>,
-    pub detail: Option<Value>,
-    pub timestamp: DateTime<Utc>,
-}
-
-/// Which lines of the audit record to list; `None` is any.
-#[derive(Debug, Clone, Default)]
-pub struct AuditFilter {
-    /// Done by.
-    pub actor_id: Option<String>,
-    /// Done to.
-    pub target_id: Option<String>,
-    /// What; with a trailing dot, everything that begins so (`environment.`).
-    pub action: Option<String>,
-}
-
-/// A page of the audit record, newest first.
-///
-/// # Errors
-/// `Unavailable` while the database is away.
-pub async fn audit(pool: &PgPool, filter: &AuditFilter, page: Page) -> Result<Vec<StoredAudit>, ReadError> {
-    Ok(sqlx::query_as(
-        "SELECT id, actor_id, actor_name, action, target_type, target_id, ip, detail, timestamp
-         FROM audit_log
-         WHERE ($1::text IS NULL OR actor_id = $1) AND ($2::text IS NULL OR target_id = $2)
-           AND ($3::text IS NULL OR action = $3 OR (right($3, 1) = '.' AND starts_with(action, $3)))
-         ORDER BY timestamp DESC, ordinal DESC LIMIT $4 OFFSET $5",
-    )
-    .bind(&filter.actor_id)
-    .bind(&filter.target_id)
-    .bind(&filter.action)
-    .bind(page.limit())
-    .bind(page.offset())
     .fetch_all(pool)
     .await?)
 }

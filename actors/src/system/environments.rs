@@ -127,7 +127,7 @@ impl System {
         id: &str,
         change: Change,
     ) -> Result<EnvironmentStatus, EnvironmentError> {
-        self.ask_environment(user, id, |reply| EnvironmentMessage::Change(change, reply)).await
+        self.ask_environment(user, id, |reply| EnvironmentMessage::Change(change, None, reply)).await
     }
 
     /// Takes down the environments of somebody who is gone. They are wanted gone already, so what a
@@ -375,7 +375,7 @@ impl System {
     }
 
     /// Asks an environment's actor; asks again when an actor on the way fails meanwhile.
-    async fn ask_environment<T>(
+    pub(super) async fn ask_environment<T>(
         &self,
         user: &str,
         id: &str,

@@ -23,6 +23,7 @@ use crate::runtime::LinkFigures;
 use crate::supervision::{ActorPath, Addr, Kind, Registry, TaskGuard, spawn_root, watchdog};
 use crate::user::{Admission, Events, Listener, Presence, UserArgs, UsersMessage};
 
+mod administration;
 mod clusters;
 mod environments;
 mod housekeeping;

@@ -5,10 +5,11 @@
 //! from the same byte in both directions.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use devpocket_protocol::Size;
 use devpocket_protocol::agent::StreamId;
 use devpocket_protocol::client::{Exit, Mode, SessionState, Status};
@@ -73,14 +74,23 @@ pub enum Event {
     Orphaned,
 }
 
+/// The number of the next client of this process: no two have the same, so that whoever means one
+/// never hits another.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
 /// A client's own part of a session.
 #[derive(Debug)]
 pub struct Client {
+    pub(super) number: u64,
+    /// When it connected.
+    pub(super) since: DateTime<Utc>,
     pub(super) mode: Mode,
     pub(super) lane: Lane,
     pub(super) view: Mutex<View>,
     /// Larger for the client that typed later; 0 when it never did.
     active: AtomicU64,
+    /// When it last typed or changed its size, in milliseconds since 1970; 0 when it never did.
+    active_at: AtomicI64,
     pub(super) hub: RwLock<Arc<Hub>>,
 }
 
@@ -88,7 +98,7 @@ pub struct Client {
 pub(super) struct View {
     pub(super) place: Place,
     pub(super) window: Window,
-    size: Size,
+    pub(super) size: Size,
     /// Whether it was given its place in the output: only then is it told of changes.
     pub(super) placed: bool,
     /// What the client was last told.
@@ -125,10 +135,13 @@ impl Client {
             stalled_since: None,
         };
         Arc::new(Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            since: Utc::now(),
             mode,
             lane: Lane::new(StreamId(stream.into_bytes())),
             view: Mutex::new(view),
             active: AtomicU64::new(0),
+            active_at: AtomicI64::new(0),
             hub: RwLock::new(Arc::clone(hub)),
         })
     }
@@ -159,7 +172,14 @@ impl Client {
 
     /// Notes that this client was the last one active; returns when it was before.
     pub(super) fn was_active(&self, now: u64) -> u64 {
+        self.active_at.store(Utc::now().timestamp_millis(), Ordering::Relaxed);
         self.active.swap(now, Ordering::Relaxed)
+    }
+
+    /// When it last typed or changed its size.
+    pub(super) fn last_active_at(&self) -> Option<DateTime<Utc>> {
+        let millis = Some(self.active_at.load(Ordering::Relaxed)).filter(|millis| *millis > 0);
+        DateTime::from_timestamp_millis(millis?)
     }
 
     pub(super) fn kick(&self, kick: Kick) {
@@ -177,6 +197,7 @@ impl Client {
     /// When bytes are missing before `offset`.
     pub async fn input(&self, offset: u64, data: &[u8]) -> Result<(), InputGap> {
         let mut done = 0;
+        self.hub().count_keys();
         loop {
             let n = self.lane.take(offset + done as u64, &data[done..])?;
             self.hub().active(self, n, false);
@@ -309,6 +330,7 @@ impl View {
                 // If the session has another size by now, the client is told so next.
                 self.told.cols = Some(snapshot.size.cols());
                 self.told.rows = Some(snapshot.size.rows());
+                state.snapshots_sent += 1;
                 Some(Event::Snapshot(snapshot))
             }
         }

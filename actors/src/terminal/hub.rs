@@ -22,7 +22,6 @@ use tokio::time::Instant;
 use super::client::{Client, Kick};
 use super::size::{SizePolicy, Sizer};
 use super::snapshot::{Snapshot, SnapshotSlot};
-use crate::supervision::Gauges;
 
 /// The most output that the server holds of a session, in bytes: the client's window, so that
 /// whoever is not further behind than that resumes byte for byte.
@@ -55,8 +54,9 @@ pub struct Hub {
     changed: watch::Sender<()>,
     /// Wakes the channel.
     work: Notify,
-    bytes_in: AtomicU64,
-    bytes_out: AtomicU64,
+    pub(super) bytes_in: AtomicU64,
+    pub(super) bytes_out: AtomicU64,
+    pub(super) keys: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -72,8 +72,8 @@ pub(super) struct State {
     /// A size that the agent has not been told, and when it is to be.
     wanted: Option<(Size, Instant)>,
     policy: SizePolicy,
-    clients: Vec<(u64, Arc<Client>)>,
-    next_client: u64,
+    pub(super) clients: Vec<(u64, Arc<Client>)>,
+    pub(super) snapshots_sent: u64,
     activity: u64,
     environment_starting: bool,
 }
@@ -102,7 +102,7 @@ impl Hub {
             wanted: None,
             policy: SizePolicy::default(),
             clients: Vec::new(),
-            next_client: 1,
+            snapshots_sent: 0,
             activity: 0,
             environment_starting: false,
         };
@@ -113,6 +113,7 @@ impl Hub {
             work: Notify::new(),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
+            keys: AtomicU64::new(0),
         })
     }
 
@@ -291,21 +292,6 @@ impl Hub {
         self.wake_clients();
     }
 
-    /// The session's state in a word, for introspection.
-    pub(super) fn state_word(&self) -> &'static str {
-        let state = self.lock();
-        if state.ended.is_some() {
-            return "ended";
-        }
-        match state.status().state {
-            SessionState::Live => "live",
-            SessionState::Reconnecting => "reconnecting",
-            SessionState::EnvironmentStarting => "environment_starting",
-            // Connections drain, not sessions.
-            SessionState::Draining => "draining",
-        }
-    }
-
     pub(super) fn has_ended(&self) -> bool {
         self.lock().ended.is_some()
     }
@@ -326,18 +312,6 @@ impl Hub {
         state.wanted.map_or(state.size, |(size, _)| size)
     }
 
-    pub(super) fn gauges(&self) -> Gauges {
-        let state = self.lock();
-        Gauges {
-            attachments: state.clients.len(),
-            bytes_in: self.bytes_in.load(Ordering::Relaxed),
-            bytes_out: self.bytes_out.load(Ordering::Relaxed),
-            ring_used: state.ring.len(),
-            ring_limit: state.ring.limit(),
-            ..Gauges::default()
-        }
-    }
-
     // === What clients tell ===
 
     /// Adds a client; returns its number. An older connection of the same input stream is the
@@ -349,8 +323,7 @@ impl Hub {
                 other.kick(Kick::Detached);
             }
         }
-        let number = state.next_client;
-        state.next_client += 1;
+        let number = client.number;
         client.lane().unsync();
         state.activity = state.activity.max(client.last_active());
         state.clients.push((number, Arc::clone(client)));
@@ -368,6 +341,11 @@ impl Hub {
         drop(state);
         self.wake_clients();
         self.wake_channel();
+    }
+
+    /// A client sent a frame of input.
+    pub(super) fn count_keys(&self) {
+        self.keys.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A client typed or changed its size, which makes it the latest.

@@ -8,7 +8,7 @@
 //! the ring is given a snapshot (`snapshot`) that the agent made.
 //!
 //! The actor (`actor`) owns hub and channel. When it fails, clients keep their cursor and their
-//! unacknowledged input, and join the hub of its successor.
+//! unacknowledged input, and join the hub of its successor. What administrators see of all this is in `shown`.
 
 mod actor;
 mod attachment;
@@ -16,6 +16,7 @@ mod channel;
 mod client;
 mod hub;
 mod lane;
+mod shown;
 mod size;
 mod snapshot;
 mod window;
@@ -25,6 +26,7 @@ pub use attachment::{AttachError, Attachment, Standing};
 pub use client::{Client, Event, Kick, STALL_LIMIT, Start};
 pub use hub::{Hub, RING_LIMIT, SessionName};
 pub use lane::LANE_LIMIT;
+pub use shown::ClientShown;
 pub use size::SizePolicy;
 pub use snapshot::Snapshot;
 pub use window::{AckAhead, Window};

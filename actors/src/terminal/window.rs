@@ -67,6 +67,12 @@ impl Window {
         }
     }
 
+    /// The offset of the next byte to send.
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.sent
+    }
+
     /// Bytes in flight.
     #[must_use]
     pub fn in_flight(&self) -> u64 {

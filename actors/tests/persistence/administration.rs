@@ -1,8 +1,8 @@
 //! Who looks after the others, and that somebody always does.
 
 use devpocket_actors::persistence::administration::*;
+use devpocket_actors::persistence::audit::{self, AuditFilter};
 use devpocket_actors::persistence::embedded::PrivatePostgres;
-use devpocket_actors::persistence::records::{self, AuditFilter};
 use devpocket_actors::persistence::users::{DeleteUser, User, by_id};
 use devpocket_actors::persistence::*;
 use tokio::task::JoinSet;
@@ -95,8 +95,8 @@ async fn accounts_are_found_and_changed_and_every_change_is_recorded() {
     assert!(!world.administer(&root, ada, suspend).await.unwrap().is_active);
     assert!(world.administer(&root, ada, Act::Activate).await.unwrap().is_active);
     world.administer(&root, ada, Act::Unlock).await.unwrap();
-    let filter = AuditFilter { target_id: Some(ada.id.clone()), ..AuditFilter::default() };
-    let mut record = records::audit(pool, &filter, Page::default()).await.unwrap();
+    let filter = AuditFilter { target: Some(ada.id.clone()), ..AuditFilter::default() };
+    let mut record = audit::page(pool, &filter, Page::default()).await.unwrap().0;
     record.reverse();
     let actions: Vec<_> = record.iter().map(|line| line.action.trim_start_matches("admin.user.")).collect();
     assert_eq!(actions, ["role", "plan", "suspend", "activate", "unlock"]);
@@ -110,7 +110,7 @@ async fn accounts_are_found_and_changed_and_every_change_is_recorded() {
     assert!(matches!(world.administer(ada, &root, Act::Unlock).await, Err(WriteError::Refused { .. })));
     world.persistence.write(DeleteUser { user_id: ada.id.clone() }).await.unwrap();
     assert!(matches!(world.administer(&root, ada, Act::Activate).await, Err(WriteError::Refused { .. })));
-    assert_eq!(records::audit(pool, &filter, Page::default()).await.unwrap().len(), 5);
+    assert_eq!(audit::page(pool, &filter, Page::default()).await.unwrap().0.len(), 5);
     assert_eq!(accounts(pool, &AccountFilter::default(), Page::default()).await.unwrap().1, 1);
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, helpers included")]
 
 mod administration;
+mod audit;
 mod embedded;
 mod engine;
 mod environments;

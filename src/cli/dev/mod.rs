@@ -96,6 +96,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let broken = match &prepared {
         Ok(()) => tokio::select! {
             () = signals.next() => false,
+            () = running.asked_to_end() => false,
             () = running.broken() => true,
         },
         Err(_) => true,

@@ -2,6 +2,7 @@
 //! spelling.
 
 mod account;
+mod administration;
 mod cluster;
 mod cluster_report;
 mod environment;
@@ -19,6 +20,10 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 pub use self::account::{Account, AccountList};
+pub use self::administration::{
+    AdminClient, AdminClients, AdminEnvironment, AdminEnvironments, AdminSession, AdminSessions, AuditRecord,
+    AuditRecords, LogFilter, Named, Somebody,
+};
 pub use self::cluster::{
     AddedCluster, Cluster, ClusterDetail, ClusterList, ClusterUser, ClusterUsers, FindingThere,
     Known as KnownHealth, Regions,

@@ -2,11 +2,12 @@
 
 use axum::extract::{Path, State};
 use devpocket_actors::observation::{Fold, Only, Tree};
-use devpocket_actors::persistence::{AuditEntry, Late};
+use devpocket_actors::persistence::Late;
 use devpocket_actors::supervision::{ActorPath, Kind, RestartRefused};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::noted::noted;
 use crate::admin::Observer;
 use crate::app::App;
 use crate::dialect::Reply;
@@ -104,8 +105,7 @@ async fn restart(State(app): State<App>, acting: Acting, Path(name): Path<String
         RestartRefused::Root | RestartRefused::NotNow(_) => ApiError::conflict(refused.to_string()),
     })?;
     // Noted late: it must also work while the database is what is wrong.
-    let line = acting.line("admin.actor.restart", &name, None);
-    let line = AuditEntry { target_type: Some("actor".to_owned()), ..line };
+    let line = noted(&acting, "actor.restart", ("actor", Some(&name)), None);
     app.system().persistence().late(Late::Audit(line));
     Ok(Reply::ok(Message::new("The actor is started again")))
 }
