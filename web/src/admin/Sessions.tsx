@@ -163,7 +163,7 @@ function Clients({ session: { id, name, user } }: { session: AdminSession }) {
           <span>
             active <Ago at={client.lastActiveAt} ago />
           </span>
-          <span class={client.isSlow ? 'waits-long' : undefined}>{`${bytes(client.behind)} behind, window ${bytes(client.window)}`}</span>
+          <span class={client.isSlow ? 'waits-long' : undefined}>{`${bytes(client.behind)} behind, ${bytes(client.window)} on the way`}</span>
           <Act word="Detach" what={`client ${client.number}`} danger
             text={`This connection of ${user.username} to ${name} closes. The session goes on, and the client may be asked to come back.`}
             run={async () => {
