@@ -16,14 +16,14 @@ import './ui/tokens.css';
 import './ui/base.css';
 import './ui/screens.css';
 
-type TerminalPage = ComponentType<{ id: string; query: URLSearchParams }>;
 
 function App() {
   const { pathname, searchParams: query } = new URL(useStore(address), location.origin);
   const known = useStore(signedIn);
   const path = pathname.replace(/(.)\/+$/, '$1');
   const terminal = /^\/e\/([^/]+)$/.exec(path)?.[1];
-  const own = path === '/' || path.startsWith('/environments') || terminal !== undefined;
+  const admin = /^\/admin(?:\/([^/]+))?$/.exec(path);
+  const own = path === '/' || path.startsWith('/environments') || terminal !== undefined || admin !== null;
 
   useEffect(() => {
     if (known) follow();
@@ -55,16 +55,26 @@ function App() {
     case '/environments/new':
       return <Create />;
     default:
-      return terminal === undefined ? <Nowhere /> : <Terminal id={terminal} query={query} />;
+      if (terminal !== undefined) return <Fetched key="terminal" load={loadTerminal} props={{ id: terminal, query }} />;
+      if (admin) return <Fetched key="admin" load={loadAdmin} props={{ section: admin[1] ?? 'overview' }} />;
+      return <Nowhere />;
   }
 }
 
-/** The terminal is the largest part: it is fetched when it is needed. */
-function Terminal(props: { id: string; query: URLSearchParams }) {
-  const [page, setPage] = useState<{ Page: TerminalPage }>();
+// The largest parts are fetched when they are needed.
+const loadTerminal = () => import('./terminal/Page');
+const loadAdmin = () => import('./admin/Page');
+
+interface FetchedProps<P> {
+  load: () => Promise<{ default: ComponentType<P> }>;
+  props: P;
+}
+
+function Fetched<P extends object>({ load, props }: FetchedProps<P>) {
+  const [page, setPage] = useState<{ Page: ComponentType<P> }>();
   const [failed, setFailed] = useState(false);
   useEffect(() => {
-    import('./terminal/Page').then(
+    load().then(
       (module) => setPage({ Page: module.default }),
       () => setFailed(true),
     );
@@ -73,7 +83,7 @@ function Terminal(props: { id: string; query: URLSearchParams }) {
   if (!failed) return null;
   return (
     <div class="empty">
-      <h1>The terminal could not be loaded</h1>
+      <h1>The page could not be loaded</h1>
       <p>The network failed, or the server was updated meanwhile.</p>
       <button type="button" class="button" onClick={() => location.reload()}>
         Load again

@@ -7,11 +7,12 @@ export const address = new Store(location.pathname + location.search);
 
 window.addEventListener('popstate', () => address.set(location.pathname + location.search));
 
-export function go(path: string, how: 'push' | 'replace' = 'push'): void {
+/** `stay` is the same screen, looked at otherwise: the address changes, and nothing scrolls. */
+export function go(path: string, how: 'push' | 'replace' | 'stay' = 'push'): void {
   if (how === 'push') history.pushState(null, '', path);
   else history.replaceState(null, '', path);
   address.set(location.pathname + location.search);
-  window.scrollTo(0, 0);
+  if (how !== 'stay') window.scrollTo(0, 0);
 }
 
 /** Where to go after signing in: a place of this site, whatever the address says. */
@@ -30,6 +31,8 @@ interface Props {
   to: string;
   class?: string;
   'aria-label'?: string;
+  'aria-current'?: 'page' | undefined;
+  title?: string;
   children?: ComponentChildren;
 }
 

@@ -1,14 +1,11 @@
 // From nobody to a running shell, on a phone; and what surrounds it.
 
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { live, PHONE, run, SHOTS, shows, signIn, watch } from './pages';
+import { hindrances, live, PHONE, run, SHOTS, shows, signIn, watch } from './pages';
 import { browser, Server } from './server';
 
 const ANN = { username: 'ann', email: 'ann@example.org', password: 'Str0ng!enough' };
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 const server = new Server();
 let chromium: Browser;
@@ -30,23 +27,11 @@ afterAll(async () => {
   await server.end();
 });
 
-/** What axe-core finds, of what hinders people. */
-async function hindrances(): Promise<string[]> {
-  // Through the debugger: the page's policy lets no foreign script in.
-  await page.evaluate(AXE);
-  return page.evaluate(async () => {
-    const { violations } = await (globalThis as unknown as { axe: typeof import('axe-core') }).axe.run();
-    return violations
-      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-      .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' ')}`);
-  });
-}
-
 it('asks to sign in first, and leads back to where a link pointed', async () => {
   await page.goto(`${server.url}/e/somewhere?session=x`);
   await page.getByRole('heading', { name: 'Sign in' }).waitFor();
   expect(new URL(page.url()).searchParams.get('next')).toBe('/e/somewhere?session=x');
-  expect(await hindrances()).toEqual([]);
+  expect(await hindrances(page)).toEqual([]);
   await page.screenshot({ path: `${SHOTS}phone-sign-in.png` });
   const { username, password } = server.account();
   await page.getByLabel('User name or email').fill(username);
@@ -75,27 +60,27 @@ it('registers, verifies with the digits of the mail, creates, types', async () =
   await page.getByLabel('User name').fill(ANN.username);
   await page.getByLabel('Email').fill(ANN.email);
   await page.getByLabel('Password', { exact: true }).fill(ANN.password);
-  expect(await hindrances()).toEqual([]);
+  expect(await hindrances(page)).toEqual([]);
   await page.getByRole('button', { name: 'Create account' }).click();
   const code = /\b\d{6}\b/.exec((await server.mail(ANN.email)).split('\r\n\r\n').slice(1).join())?.[0] ?? '';
   await page.getByLabel('Six digits').fill(code);
   await page.getByRole('button', { name: 'Verify', exact: true }).click();
 
   await page.getByRole('heading', { name: 'No environment yet' }).waitFor();
-  expect(await hindrances()).toEqual([]);
+  expect(await hindrances(page)).toEqual([]);
   await page.screenshot({ path: `${SHOTS}phone-empty.png` });
   await page.getByRole('link', { name: 'Create your first' }).click();
   // What the plan allows stands there before it bites.
   await page.getByText('0 of 1 environment on the Free plan').waitFor();
   await page.getByRole('radio', { name: /Ubuntu/ }).check();
   expect(await page.getByLabel('Name', { exact: true }).inputValue()).toBe('ubuntu');
-  expect(await hindrances()).toEqual([]);
+  expect(await hindrances(page)).toEqual([]);
   await page.screenshot({ path: `${SHOTS}phone-create.png` });
   await page.getByRole('button', { name: 'Create', exact: true }).click();
   await live(page);
   await run(page, 'echo $((6*7)) from $(hostname | wc -l) shell');
   await shows(page, '42 from 1 shell');
-  expect(await hindrances()).toEqual([]);
+  expect(await hindrances(page)).toEqual([]);
   expect(complaints).toEqual([]);
 });
 
@@ -107,7 +92,7 @@ it('says what the plan allows before it bites, and follows what happens', async 
   await page.getByRole('button', { name: 'Stop ubuntu' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Stop' }).click();
   await page.getByRole('button', { name: 'Start ubuntu' }).waitFor();
-  expect(await hindrances()).toEqual([]);
+  expect(await hindrances(page)).toEqual([]);
   await page.screenshot({ path: `${SHOTS}phone-environments.png` });
   await page.getByRole('button', { name: 'Start ubuntu' }).click();
   await page.getByRole('link', { name: 'Open ubuntu' }).waitFor();

@@ -1,6 +1,7 @@
 // What a person does on the pages, and what the terminal holds: its own buffer, not pixels.
 
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import type { BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { devices } from 'playwright-core';
 import type { Terminal } from '@xterm/xterm';
@@ -12,6 +13,8 @@ mkdirSync(SHOTS, { recursive: true });
 
 const { defaultBrowserType: _, ...pixel } = devices['Pixel 5'] ?? { defaultBrowserType: '' };
 export const PHONE: BrowserContextOptions = { ...pixel, viewport: { width: 393, height: 727 } };
+/** The narrowest phone that is in use. */
+export const NARROW: BrowserContextOptions = { ...pixel, viewport: { width: 360, height: 740 } };
 export const DESKTOP: BrowserContextOptions = { viewport: { width: 1280, height: 800 } };
 
 /** Complaints of pages; what a test did not provoke must not be there. */
@@ -29,6 +32,20 @@ export async function signIn(page: Page, url: string, who: { username: string; p
   await page.getByLabel('User name or email').fill(who.username);
   await page.getByLabel('Password', { exact: true }).fill(who.password);
   await page.getByRole('button', { name: 'Sign in' }).click();
+}
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** What axe-core finds, of what hinders people. */
+export async function hindrances(page: Page): Promise<string[]> {
+  // Through the debugger: the page's policy lets no foreign script in.
+  await page.evaluate(AXE);
+  return page.evaluate(async () => {
+    const { violations } = await (globalThis as unknown as { axe: typeof import('axe-core') }).axe.run();
+    return violations
+      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+      .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' ')}`);
+  });
 }
 
 declare global {

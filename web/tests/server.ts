@@ -63,6 +63,13 @@ export class Server {
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   }
 
+  /** Waits until it has ended by itself. */
+  async ended(): Promise<void> {
+    const child = this.child;
+    if (!child) return;
+    await until('the server ended', () => child.exitCode !== null || child.signalCode !== null);
+  }
+
   /** Ends the environments, then the server, and takes everything away. */
   async end(): Promise<void> {
     const child = this.child;
@@ -85,7 +92,8 @@ export class Server {
       ...(body ? { body: JSON.stringify(body) } : {}),
     });
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
-    return (await answer.json()) as T;
+    const text = await answer.text();
+    return (text === '' ? undefined : JSON.parse(text)) as T;
   }
 
   async signIn(username: string, password: string): Promise<string> {

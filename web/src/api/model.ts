@@ -11,13 +11,17 @@ export interface TokenPair {
   expiresIn: number;
 }
 
+export type Plan = 'FREE' | 'STARTER' | 'PRO' | 'ENTERPRISE';
+export type Role = 'USER' | 'SUPPORT' | 'ADMIN';
+
 export interface User {
   id: string;
   username: string;
   email: string;
   fullName: string;
   isVerified: boolean;
-  subscriptionPlan: 'FREE' | 'STARTER' | 'PRO' | 'ENTERPRISE';
+  subscriptionPlan: Plan;
+  role: Role;
 }
 
 export interface Environment {

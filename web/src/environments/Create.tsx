@@ -6,6 +6,7 @@ import { useStore } from '../store';
 import { Field, Icon, Problem, useDoing } from '../ui/parts';
 import { Quota, Top } from './List';
 import { environments, quota, read, user } from './state';
+import { amount } from './words';
 
 /** A name that is free: the template's, numbered if need be. */
 function freeName(base: string, taken: ReadonlySet<string>): string {
@@ -97,8 +98,8 @@ export function Create() {
                   <strong>{template.displayName}</strong>
                   <span>{template.description}</span>
                   <small>
-                    {template.defaultResourcesCpu} CPU · {template.defaultResourcesMemory} memory ·{' '}
-                    {template.defaultResourcesStorage} disk
+                    {amount(template.defaultResourcesCpu)} CPU · {amount(template.defaultResourcesMemory)} memory ·{' '}
+                    {amount(template.defaultResourcesStorage)} disk
                   </small>
                 </span>
               </label>

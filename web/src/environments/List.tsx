@@ -7,7 +7,7 @@ import { Icon, Logo, Problem } from '../ui/parts';
 import { ThemeSwitch } from '../ui/theme';
 import { Acts } from './Acts';
 import { environments, isLive, type Live, quota, read, trouble, user } from './state';
-import { describe } from './words';
+import { amount, describe } from './words';
 
 const PLANS = { FREE: 'Free', STARTER: 'Starter', PRO: 'Pro', ENTERPRISE: 'Enterprise' } as const;
 
@@ -25,6 +25,7 @@ export function Quota() {
 }
 
 export function Top() {
+  const who = useStore(user);
   const signOut = async () => {
     try {
       await asked('POST', '/auth/logout', {});
@@ -38,6 +39,11 @@ export function Top() {
       <Link to="/environments" class="brand">
         <Logo /> DevPocket
       </Link>
+      {who?.role === 'ADMIN' && (
+        <Link to="/admin" class="icon-button" aria-label="Administration" title="Administration">
+          <Icon name="pulse" />
+        </Link>
+      )}
       <ThemeSwitch />
       <button type="button" class="icon-button" onClick={() => void signOut()} aria-label="Sign out" title="Sign out">
         <Icon name="out" />
@@ -135,7 +141,7 @@ function Card({ environment }: { environment: Live }) {
       </div>
       <p class="card-facts">
         {templateName}
-        {resources && ` · ${resources.cpu} CPU · ${resources.memory}`}
+        {resources && ` · ${amount(resources.cpu)} CPU · ${amount(resources.memory)}`}
       </p>
       <p class={tone === 'bad' ? 'card-line note-error' : 'card-line'}>{reason ?? ''}</p>
       <Problem text={problem} />

@@ -1,6 +1,7 @@
 // One's environments, as they are: listed once, then kept true by what happens.
 
-import { EventFeed, type Happening, type Quota } from '../api/events';
+import { eventFeed, type Happening, type Quota } from '../api/events';
+import type { Feed } from '../api/feed';
 import { asked } from '../api/http';
 import type { Environment, Status, User } from '../api/model';
 import { Store } from '../store';
@@ -20,13 +21,13 @@ export const trouble = new Store<unknown>(undefined);
 /** A session began or ended in this environment; each time a new object. */
 export const sessionChange = new Store<{ environment: string } | undefined>(undefined);
 
-let feed: EventFeed | undefined;
+let feed: Feed<Happening> | undefined;
 let reading: Promise<void> | undefined;
 
 /** Begins to follow; once for the page. */
 export function follow(): void {
   if (feed) return;
-  feed = new EventFeed(happened, (live) => isLive.set(live));
+  feed = eventFeed(happened, (live) => isLive.set(live));
   void feed.connect();
   void readUser();
   void read();

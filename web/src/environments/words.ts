@@ -41,3 +41,11 @@ export function acts(phase: Status): Act[] {
       return [];
   }
 }
+
+/** An amount of CPU or bytes as Kubernetes writes it, for people: `500m` is `0.5`, `1Gi` is `1 GiB`. */
+export function amount(written: string): string {
+  const [, number, unit] = /^(\d+)(m|[KMGT]i?)?$/.exec(written) ?? [];
+  if (number === undefined) return written;
+  if (unit === 'm') return String(Number(number) / 1_000);
+  return unit === undefined ? number : `${number} ${unit}B`;
+}

@@ -59,7 +59,7 @@ function said(link: Link): string {
       return typeof code === 'number' && code !== 0 ? `The shell ended with ${code}.` : 'The shell ended.';
     }
     case 'detached':
-      return 'Another window took over.';
+      return 'Another window took over, or an administrator closed this one.';
     case 'stopped':
       return link.reason;
     case 'signed-out':

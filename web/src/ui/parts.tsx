@@ -21,12 +21,18 @@ const ICONS = {
   sun: 'M12 3v2M12 19v2M3 12h2M19 12h2M5.6 5.6L7 7M17 17l1.4 1.4M5.6 18.4L7 17M17 7l1.4-1.4M16 12a4 4 0 1 1-8 0 4 4 0 0 1 8 0z',
   moon: 'M20 14.5A8.5 8.5 0 0 1 9.5 4 8.5 8.5 0 1 0 20 14.5z',
   out: 'M10 4H5v16h5M9 12h11M16 8l4 4-4 4',
+  pulse: 'M3 12h4l3-8 4 16 3-8h4',
 } as const;
 
 export function Icon({ name }: { name: keyof typeof ICONS }) {
+  return <Drawn name={name} path={ICONS[name]} />;
+}
+
+/** An icon of lines, 24 by 24. */
+export function Drawn({ name, path }: { name: string; path: string }) {
   return (
     <svg class={`icon icon-${name}`} viewBox="0 0 24 24" aria-hidden="true">
-      <path d={ICONS[name]} />
+      <path d={path} />
     </svg>
   );
 }
