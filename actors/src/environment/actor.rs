@@ -20,9 +20,7 @@ use crate::mailer::Notices;
 use crate::persistence::environments::EnvironmentView;
 use crate::persistence::terminals::{self, CreateTerminalSession, EndTerminalSession, TerminalSession};
 use crate::persistence::vault::Vault;
-use crate::persistence::{
-    AuditEntry, EnvironmentStatus, Late, Persistence, ReadError, WriteError, new_id,
-};
+use crate::persistence::{AuditEntry, EnvironmentStatus, Late, Persistence, ReadError, WriteError, new_id};
 use crate::runtime::Runtime;
 use crate::supervision::{
     ActorPath, Addr, Behavior, ChildExit, Context, Failure, Kind, Outcome, Reply, RestartDue, RestartPolicy,
