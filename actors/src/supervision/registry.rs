@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::actor::{Envelope, Failure, RestartDue};
 use super::addr::Addr;
+#[cfg(feature = "chaos")]
 use super::fault::Fault;
 use super::journal::{Journal, What};
 use super::probe::Probe;

@@ -73,6 +73,8 @@ pub(super) struct State {
     wanted: Option<(Size, Instant)>,
     policy: SizePolicy,
     pub(super) clients: Vec<(u64, Arc<Client>)>,
+    /// Whether there ever was one.
+    had_clients: bool,
     pub(super) snapshots_sent: u64,
     activity: u64,
     environment_starting: bool,
@@ -102,6 +104,7 @@ impl Hub {
             wanted: None,
             policy: SizePolicy::default(),
             clients: Vec::new(),
+            had_clients: false,
             snapshots_sent: 0,
             activity: 0,
             environment_starting: false,
@@ -303,7 +306,7 @@ impl Hub {
 
     /// Whether a client was ever attached.
     pub(super) fn had_clients(&self) -> bool {
-        self.lock().next_client > 1
+        self.lock().had_clients
     }
 
     /// Where the next channel should go on, if a ring is held.
@@ -332,6 +335,7 @@ impl Hub {
         client.lane().unsync();
         state.activity = state.activity.max(client.last_active());
         state.clients.push((number, Arc::clone(client)));
+        state.had_clients = true;
         state.decide_size();
         drop(state);
         self.wake_clients();
