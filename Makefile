@@ -57,4 +57,5 @@ fmt: ## Formats the code
 
 bench: ## Runs the benchmarks
 	@CARGO_TARGET_DIR="$$(scripts/target-dir)" && export CARGO_TARGET_DIR && \
+		scripts/build-agent && export DEVPOCKET_AGENT="$$CARGO_TARGET_DIR/devpocket-agent" && \
 		set -x && cargo bench --workspace $(ARGS)
