@@ -1,5 +1,7 @@
 //! The supervision tree.
 
+use std::time::Duration;
+
 use axum::extract::{Path, State};
 use devpocket_actors::observation::{Fold, Only, Tree};
 use devpocket_actors::persistence::Late;
@@ -8,7 +10,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::noted::noted;
-use crate::admin::Observer;
 use crate::app::App;
 use crate::dialect::Reply;
 use crate::dialect::views::{Actor, ActorDetail, ActorList, Event, Message, Pagination};
@@ -51,7 +52,8 @@ async fn list(State(app): State<App>, Admin(_): Admin, params: Params) -> ApiRes
     });
     let (kind, page) = (kind.transpose()?, params.page(20, 100)?);
     let only: Option<Only> = params.parsed("only")?;
-    let look = app.observer().look(Observer::FRESH).await;
+    // Who has just done something wants to see it.
+    let look = app.observer().look(Duration::ZERO).await;
     let mut open = Fold {
         search: params.text("search").unwrap_or_default().to_lowercase(),
         only: only.unwrap_or_default(),
