@@ -2,12 +2,14 @@
 
 import { useRef, useState } from 'preact/hooks';
 import { line, nearest, placed, reach, scaleOf } from './chart';
-import { useNow } from './live';
+import { useTick } from './live';
 import type { Point } from './wire';
 import { clock, span } from './words';
 
 /** Points come each 10 s; where they do not, the server was away. */
 const GAP = 35_000;
+/** How far time must go on before the line is drawn anew. */
+const STEP = 5_000;
 
 export interface Series {
   name: string;
@@ -25,7 +27,7 @@ interface Props {
 }
 
 export function Chart({ title, points, series, unit, least = 1, base = 10 }: Props) {
-  const now = useNow();
+  const now = useTick((time) => Math.ceil(time / STEP) * STEP);
   const [index, setIndex] = useState<number>();
   const plot = useRef<HTMLDivElement>(null);
   const end = Math.max(now, Date.parse(points.at(-1)?.at ?? '') || 0);

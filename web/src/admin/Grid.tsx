@@ -1,6 +1,7 @@
 // The tree as a grid of which only what is seen is there. The focus stays at the grid and points at
 // a row by its name, so that nothing is lost when rows move or scroll away.
 
+import type { VNode } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { useStore } from '../store';
 import { isLive, shown } from './live';
@@ -41,6 +42,11 @@ export function Grid({ search, only, followed, follow }: Props) {
   /** The parent that is looked for above what is loaded. */
   const sought = useRef<{ depth: number; from: number } | undefined>(undefined);
   const before = useRef<Tree | undefined>(undefined);
+  /** The rows as they were drawn last. */
+  const drawn = useRef(new Map<string, { row: Row; look: string; element: VNode }>());
+
+  const latest = useRef(follow);
+  latest.current = follow;
 
   const narrow = size.width < NARROW;
   const rowHeight = narrow ? ROW_NARROW : ROW;
@@ -181,6 +187,8 @@ export function Grid({ search, only, followed, follow }: Props) {
     event.preventDefault();
   };
 
+  const last = drawn.current;
+  drawn.current = new Map();
   const rows = [];
   const end = Math.min(total, visible.from + visible.count + BEYOND);
   for (let index = Math.max(0, visible.from - BEYOND); index < end; index += 1) {
@@ -192,7 +200,15 @@ export function Grid({ search, only, followed, follow }: Props) {
       continue;
     }
     const folds = !flat && row.children > 0;
-    rows.push(
+    const look = `${index} ${rowHeight} ${flat} ${open.has(row.name)} ${isActive} ${row.name === followed}`;
+    const same = last.get(row.name);
+    // The same element as before is not looked at again.
+    if (same && same.row === row && same.look === look) {
+      drawn.current.set(row.name, same);
+      rows.push(same.element);
+      continue;
+    }
+    const element = (
       <div
         key={row.name}
         id={idOfRow(row.name)}
@@ -205,7 +221,7 @@ export function Grid({ search, only, followed, follow }: Props) {
         aria-selected={row.name === followed}
         onClick={() => {
           setActive({ name: row.name, at: index });
-          follow(row.name);
+          latest.current(row.name);
         }}
       >
         <Cells
@@ -218,8 +234,10 @@ export function Grid({ search, only, followed, follow }: Props) {
             unfold(row.name, !open.has(row.name));
           }}
         />
-      </div>,
+      </div>
     );
+    drawn.current.set(row.name, { row, look, element });
+    rows.push(element);
   }
 
   const pointed = active && at(active.at);

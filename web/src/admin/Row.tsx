@@ -1,6 +1,6 @@
 // One actor in the tree: a column each, of a width that does not change with what is in it.
 
-import { useNow, since } from './live';
+import { since, useTick } from './live';
 import { Ago, State } from './parts';
 import type { Row } from './wire';
 import { brief, count, idOf, milliseconds } from './words';
@@ -30,10 +30,9 @@ interface Props {
 }
 
 export function Cells({ row, depth, open, toggle }: Props) {
-  const now = useNow();
   const { below, lastFailure, terminal } = row;
   const id = idOf(row.name);
-  const fresh = lastFailure && since(lastFailure.at, now) < FRESH;
+  const fresh = useTick((now) => lastFailure !== undefined && since(lastFailure.at, now) < FRESH);
   const waits = Math.max(row.mailboxAgeMs ?? 0, row.busyMs ?? 0);
   const clients = (terminal?.attachments ?? 0) + (below?.attachments ?? 0);
   return (

@@ -1,9 +1,10 @@
 // What administrators see, as it happens: one socket while the dashboard is open (docs/admin.md).
 
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { Feed } from '../api/feed';
 import { asked } from '../api/http';
 import { readUser } from '../environments/state';
-import { Store, useStore } from '../store';
+import { Store } from '../store';
 import { joined, merged, type Point, type Shown, type Told, type TreeEvent, type View } from './wire';
 
 const HOUR = 3_600_000;
@@ -112,9 +113,16 @@ async function readPoints(): Promise<void> {
 
 const second = new Store(serverNow());
 
-/** The server's time, which goes on each second. */
-export function useNow(): number {
-  return useStore(second);
+/** What the server's time makes of something: looked at each second, drawn anew only when it differs. */
+export function useTick<T extends string | number | boolean>(of: (now: number) => T): T {
+  const [, setValue] = useState(() => of(second.value));
+  const latest = useRef(of);
+  latest.current = of;
+  useEffect(() => second.watch((now) => setValue(latest.current(now))), []);
+  // What it is made of may have changed meanwhile.
+  const now = of(second.value);
+  useEffect(() => setValue(now), [now]);
+  return now;
 }
 
 /** Seconds since something, by the server's clock. */

@@ -5,17 +5,17 @@ import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { told } from '../api/http';
 import { Store, useStore } from '../store';
 import { Modal, Problem } from '../ui/parts';
-import { since, useNow } from './live';
+import { since, useTick } from './live';
 import type { Time } from './wire';
 import { age, moment, toneOf } from './words';
 
 /** `12 s`, which goes on by itself. */
 export function Ago({ at, ago = false }: { at: Time | undefined | null; ago?: boolean }) {
-  const now = useNow();
+  const text = useTick((now) => (at ? age(since(at, now)) : ''));
   if (!at) return <span class="nothing">–</span>;
   return (
     <time dateTime={at} title={moment(at)}>
-      {age(since(at, now))}
+      {text}
       {ago && ' ago'}
     </time>
   );
