@@ -195,6 +195,9 @@ async fn a_restart_that_was_asked_for_loses_no_message() {
     let child = family.child("a").await.unwrap();
     let (hold, held) = std::sync::mpsc::channel::<()>();
     child.cast(ChildMessage::Hold(held)).unwrap();
+    while family.registry.inspect(child.path()).unwrap().busy.is_none() {
+        tokio::task::yield_now().await;
+    }
     family.registry.restart(child.path(), "ann").unwrap();
     // Behind the wish in the mailbox.
     let waiting = tokio::spawn({
