@@ -55,14 +55,29 @@ pub fn status(word: &str) -> String {
     }
 }
 
-/// The dialect in which an object's keys are spelled, if they tell.
+/// The dialect in which an object's keys are spelled, if they tell. Keys that are names in neither
+/// spelling (`__proto__`, `X-Y`) tell nothing.
 #[must_use]
 pub fn dialect_of(members: &Map<String, Value>) -> Option<super::Dialect> {
-    if members.keys().any(|key| key.contains('_')) {
+    if members.keys().any(|key| is_snake(key)) {
         return Some(super::Dialect::Snake);
     }
-    let camel = members.keys().any(|key| key.bytes().any(|byte| byte.is_ascii_uppercase()));
-    camel.then_some(super::Dialect::Camel)
+    members.keys().any(|key| is_camel(key)).then_some(super::Dialect::Camel)
+}
+
+/// Words in lower case, joined by single underscores.
+fn is_snake(name: &str) -> bool {
+    let is_word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    name.contains('_') && name.split('_').all(is_word)
+}
+
+/// Words run together, each but the first with a capital.
+fn is_camel(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && name.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 #[cfg(test)]
@@ -86,6 +101,28 @@ mod tests {
                 "items": [{"subscription_plan": "free", "created_at": "T"}],
             })
         );
+    }
+
+    #[test]
+    fn only_names_tell_how_they_are_spelled() {
+        use super::super::Dialect::{Camel, Snake};
+        for (key, expected) in [
+            ("full_name", Some(Snake)),
+            ("a_1", Some(Snake)),
+            ("fullName", Some(Camel)),
+            ("username", None),
+            ("__main__", None),
+            ("_id", None),
+            ("Full_Name", None),
+            ("\u{f4}A \u{ec}_", None),
+            ("NUL", None),
+            ("", None),
+        ] {
+            let members = Map::from_iter([(key.to_owned(), Value::Null)]);
+            assert_eq!(dialect_of(&members), expected, "{key}");
+        }
+        let both = Map::from_iter(["fullName", "full_name"].map(|key| (key.to_owned(), Value::Null)));
+        assert_eq!(dialect_of(&both), Some(Snake));
     }
 
     #[test]
