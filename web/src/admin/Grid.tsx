@@ -12,7 +12,7 @@ import type { Only, Row, Shown } from './wire';
 
 type Tree = NonNullable<Shown['tree']>;
 
-/** Heights of rows and the head, in pixels: one line, and two where it is narrow (admin.css). */
+/** Heights of rows and the head, in pixels: one line, and two where it is narrow (tree.css). */
 const ROW = 30;
 const ROW_NARROW = 54;
 const HEAD = 28;
