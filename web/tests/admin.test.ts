@@ -143,10 +143,9 @@ describe('the tree', () => {
     await until('it is unfolded', async () => Number(await tree().getAttribute('aria-rowcount')) === all);
     await page.keyboard.press('End');
     await until('the last user is pointed at', async () => (await pointed())?.level === '3');
-    // All the way down to a terminal.
+    // All the way down to a terminal, faster than what is below arrives.
     for (const level of ['4', '5']) {
       await page.keyboard.press('ArrowRight');
-      await until('it is unfolded', async () => (await pointed())?.expanded === 'true');
       await page.keyboard.press('ArrowRight');
       await until(`level ${level}`, async () => (await pointed())?.level === level);
     }
