@@ -38,6 +38,8 @@ beforeAll(async () => {
   complaints = watch(desktop);
   page = await desktop.newPage();
   page.setDefaultTimeout(20_000);
+  await signIn(page, `${server.url}/environments`, { username, password });
+  await page.getByRole('heading', { name: 'Environments' }).waitFor();
 });
 
 afterAll(async () => {
@@ -100,7 +102,6 @@ async function largestPage(): Promise<number> {
 }
 
 it('shows an administrator the way, and how the server is', async () => {
-  await signIn(page, `${server.url}/environments`, server.account('admin-account.json'));
   await page.getByRole('link', { name: 'Administration' }).click();
   await page.getByRole('banner').getByText('Live', { exact: true }).waitFor();
   expect(new URL(page.url()).pathname).toBe('/admin');
