@@ -12,7 +12,7 @@ import type { Only, Row, Shown } from './wire';
 
 type Tree = NonNullable<Shown['tree']>;
 
-/** Heights of rows and the head, in pixels: one line, and two where it is narrow (admin.css). */
+/** Heights of rows and the head, in pixels: one line, and two where it is narrow (tree.css). */
 const ROW = 30;
 const ROW_NARROW = 54;
 const HEAD = 28;
@@ -41,6 +41,8 @@ export function Grid({ search, only, followed, follow }: Props) {
   const [active, setActive] = useState<{ name: string; at: number }>();
   /** The parent that is looked for above what is loaded. */
   const sought = useRef<{ depth: number; from: number } | undefined>(undefined);
+  /** The actor that was unfolded, and whose first child is to be gone to. */
+  const entering = useRef<string | undefined>(undefined);
   const before = useRef<Tree | undefined>(undefined);
   /** The rows as they were drawn last. */
   const drawn = useRef(new Map<string, { row: Row; look: string; element: VNode }>());
@@ -93,6 +95,11 @@ export function Grid({ search, only, followed, follow }: Props) {
       else if (name !== undefined && name !== active.name) setActive({ name, at: active.at });
     }
     if (sought.current) seek(tree);
+    const entered = entering.current;
+    if (entered !== undefined && tree.rows[entered]?.open) {
+      entering.current = undefined;
+      activate(tree.from + tree.order.indexOf(entered) + 1);
+    }
   }, [tree]);
 
   // The window follows what is seen.
@@ -145,6 +152,7 @@ export function Grid({ search, only, followed, follow }: Props) {
     const row = active ? (at(active.at) ?? tree?.rows[active.name]) : undefined;
     const page = Math.max(1, Math.floor(height / rowHeight) - 1);
     sought.current = undefined;
+    entering.current = undefined;
     switch (event.key) {
       case 'ArrowDown':
         activate(Math.min(total - 1, now + 1));
@@ -167,7 +175,9 @@ export function Grid({ search, only, followed, follow }: Props) {
       case 'ArrowRight':
         if (!row || flat || row.children === 0) break;
         if (!open.has(row.name)) unfold(row.name, true);
-        else activate(now + 1);
+        else if (row.open) activate(now + 1);
+        // What is below it is on its way.
+        else entering.current = row.name;
         break;
       case 'ArrowLeft':
         if (!row || flat || !tree) break;

@@ -100,6 +100,7 @@ function Health({ overview }: { overview: Overview }) {
   const healthy = clusters.filter(({ state }) => toneOf(state) === 'good').length;
   const ill = clusters.filter(({ state }) => toneOf(state) === 'bad').length;
   const unsure = clusters.filter(({ state }) => toneOf(state) === 'busy').length;
+  const lags = clusters.flatMap(({ watchLagMs }) => watchLagMs ?? []);
   const failed = environments.byStatus.ERROR ?? 0;
   const there = Object.values(environments.byStatus).reduce((sum, some) => sum + some, 0);
   const backlog = database.durableBacklog + database.lateBacklog + database.statusBacklog;
@@ -132,7 +133,7 @@ function Health({ overview }: { overview: Overview }) {
       <Tile title="Clusters" to="/admin/clusters" value={count(healthy)} of={`of ${count(clusters.length)} healthy`}
         tone={ill ? 'bad' : unsure ? 'busy' : 'good'} word={ill ? `${count(ill)} ill` : unsure ? 'Checking' : 'None ill'}>
         <Fact name="Channels">{count(clusters.reduce((sum, { channels }) => sum + channels, 0))}</Fact>
-        <Fact name="Watch lag">{milliseconds(Math.max(0, ...clusters.map(({ watchLagMs = 0 }) => watchLagMs)))}</Fact>
+        <Fact name="Watch lag">{lags.length === 0 ? '–' : milliseconds(Math.max(...lags))}</Fact>
         <Fact name="Relists">{count(clusters.reduce((sum, { relists }) => sum + relists, 0))}</Fact>
         <Fact name="Errors">{count(clusters.reduce((sum, { errors }) => sum + errors, 0))}</Fact>
       </Tile>

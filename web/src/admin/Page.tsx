@@ -19,7 +19,12 @@ import { TreePage } from './Tree';
 import { Users } from './Users';
 import { toneOf } from './words';
 import type { Overview } from './wire';
-import './admin.css';
+import './frame.css';
+import './tiles.css';
+import './charts.css';
+import './tree.css';
+import './side.css';
+import './lists.css';
 
 interface Section {
   at: string;
