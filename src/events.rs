@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use devpocket_actors::environment::{bytes_text, cpu_text};
 use devpocket_actors::persistence::environments::{self, EnvironmentFilter, EnvironmentView};
 use devpocket_actors::persistence::{EnvironmentStatus, MAX_PAGE, Page, ReadError};
 use devpocket_actors::user::{Admission, Happening, Listener, Missed, UserEvent};
@@ -111,8 +112,13 @@ impl Feed {
     async fn quota(&self) -> Result<Value, ReadError> {
         let pool = self.app.system().persistence().pool();
         let used = environments::count_live(pool, &self.principal.user_id).await?;
-        let limit = self.app.config().limits.plans.of(self.principal.plan).environments;
-        Ok(json!({ "environments": used, "limit": limit }))
+        let allowance = self.app.config().limits.plans.of(self.principal.plan);
+        let each = json!({
+            "cpu": cpu_text(allowance.each.cpu_millis),
+            "memory": bytes_text(allowance.each.memory_bytes),
+            "storage": bytes_text(allowance.each.storage_bytes),
+        });
+        Ok(json!({ "environments": used, "limit": allowance.environments, "each": each }))
     }
 
     async fn state(&self, kind: &str) -> Result<Value, ReadError> {

@@ -62,6 +62,8 @@ async fn all_that_happens_is_told_and_nobody_elses() {
     let mut others = RawSocket::json_at(&server.url(), "/api/v1/ws/events", &other.token).await;
     let welcome = until(&mut events, "the state", |message| message["type"] == "welcome").await.remove(0);
     assert_eq!((&welcome["environments"], &welcome["quota"]["environments"]), (&json!([]), &json!(0)));
+    let each = json!({ "cpu": "4", "memory": "8Gi", "storage": "100Gi" });
+    assert_eq!(welcome["quota"]["each"], each, "{welcome}");
     until(&mut others, "the other's state", |message| message["type"] == "welcome").await;
 
     let environment = person.environment("told").await;

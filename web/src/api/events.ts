@@ -12,9 +12,17 @@ export interface Known {
   reason?: string | null;
 }
 
+export interface Amounts {
+  cpu: string;
+  memory: string;
+  storage: string;
+}
+
 export interface Quota {
   environments: number;
   limit: number;
+  /** What an environment may have at most. */
+  each?: Amounts;
 }
 
 export type Happening =

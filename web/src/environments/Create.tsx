@@ -6,7 +6,7 @@ import { useStore } from '../store';
 import { Field, Icon, Problem, useDoing } from '../ui/parts';
 import { Quota, Top } from './List';
 import { environments, quota, read, user } from './state';
-import { amount } from './words';
+import { amount, atMost } from './words';
 
 /** A name that is free: the template's, numbered if need be. */
 function freeName(base: string, taken: ReadonlySet<string>): string {
@@ -57,6 +57,11 @@ export function Create() {
           <div>
             <h1>New environment</h1>
             <Quota />
+            <p class="quota">
+              {share?.each
+                ? `Each may have up to ${amount(share.each.cpu)} CPU, ${amount(share.each.memory)} of memory and ${amount(share.each.storage)} of disk.`
+                : '\u00a0'}
+            </p>
           </div>
         </div>
         {full && (
@@ -98,8 +103,9 @@ export function Create() {
                   <strong>{template.displayName}</strong>
                   <span>{template.description}</span>
                   <small>
-                    {amount(template.defaultResourcesCpu)} CPU · {amount(template.defaultResourcesMemory)} memory ·{' '}
-                    {amount(template.defaultResourcesStorage)} disk
+                    {amount(atMost(template.defaultResourcesCpu, share?.each?.cpu))} CPU ·{' '}
+                    {amount(atMost(template.defaultResourcesMemory, share?.each?.memory))} memory ·{' '}
+                    {amount(atMost(template.defaultResourcesStorage, share?.each?.storage))} disk
                   </small>
                 </span>
               </label>

@@ -49,3 +49,17 @@ export function amount(written: string): string {
   if (unit === 'm') return String(Number(number) / 1_000);
   return unit === undefined ? number : `${number} ${unit}B`;
 }
+
+const UNITS: Readonly<Record<string, number>> = {
+  m: 1e-3, K: 1e3, M: 1e6, G: 1e9, T: 1e12, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40,
+};
+
+function measured(written: string): number {
+  const [, number, unit] = /^(\d+)(m|[KMGT]i?)?$/.exec(written) ?? [];
+  return Number(number) * (unit === undefined ? 1 : (UNITS[unit] ?? 1));
+}
+
+/** The smaller of two amounts; what a template asks for when nothing is known of a limit. */
+export function atMost(asked: string, limit: string | undefined): string {
+  return limit !== undefined && measured(limit) < measured(asked) ? limit : asked;
+}
