@@ -1,4 +1,4 @@
-//! The environment actor: its messages, its state, and how news changes it.
+//! The environment actor: its state, and how news changes it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,27 +7,23 @@ use chrono::Utc;
 use devpocket_protocol::Size;
 use devpocket_protocol::agent::ControlRequest;
 use devpocket_protocol::client::{Exit, ExitReason, HelloEnvironment};
-use parking_lot::RwLock;
 use tokio::time::{Instant, sleep};
 
 use super::EnvironmentError;
 use super::control::News;
-use super::lifecycle::{Change, Lifecycle, LifecycleNews};
-use super::log::InstallLog;
-use super::sessions::{Ended, Entry, KEPT, MAX_KEPT, MAX_SESSIONS, Selector, Sessions};
+use super::known::EnvironmentArgs;
+use super::lifecycle::{Lifecycle, LifecycleNews};
+use super::messages::{EnvironmentMessage, EnvironmentNews, OpenReply, OpenTerminal, OwnNews};
+use super::sessions::{Ended, Entry, MAX_SESSIONS, Selector, Sessions};
 use super::spec::key_of;
-use crate::mailer::Notices;
-use crate::persistence::environments::EnvironmentView;
 use crate::persistence::terminals::{self, CreateTerminalSession, EndTerminalSession, TerminalSession};
-use crate::persistence::vault::Vault;
-use crate::persistence::{AuditEntry, EnvironmentStatus, Late, Persistence, ReadError, WriteError, new_id};
-use crate::runtime::Runtime;
+use crate::persistence::{EnvironmentStatus, Late, WriteError, new_id};
 use crate::supervision::{
-    ActorPath, Addr, Behavior, ChildExit, Context, Failure, Kind, Outcome, Reply, RestartDue, RestartPolicy,
-    Supervisor, TaskGuard,
+    ActorPath, Behavior, ChildExit, Context, Failure, Kind, Outcome, RestartDue, RestartPolicy, Supervisor,
+    TaskGuard,
 };
 use crate::terminal::{Kick, SessionName, Terminal, TerminalArgs, TerminalMessage};
-use crate::user::{Events, Happening};
+use crate::user::Happening;
 
 /// How many clients may wait for an environment to run.
 const MAX_WAITING: usize = 64;
@@ -41,109 +37,6 @@ const TICK: Duration = Duration::from_secs(60);
 
 /// After how long without use the actor stops; it is made again on demand.
 const IDLE: Duration = Duration::from_secs(15 * 60);
-
-/// Where the answer to [`EnvironmentMessage::Open`] goes.
-pub type OpenReply = Reply<Result<OpenTerminal, EnvironmentError>>;
-
-/// What an environment actor can be told.
-pub enum EnvironmentMessage {
-    /// Change what is wanted, and note that line of the audit record with it. Answered when that is
-    /// written, with the status then shown.
-    Change(Change, Option<Box<AuditEntry>>, Reply<Result<EnvironmentStatus, EnvironmentError>>),
-    /// Find or make a terminal session.
-    Open(Selector, Size, OpenReply),
-    /// End a terminal session.
-    EndSession(Selector, Reply<Result<(), EnvironmentError>>),
-    /// The install log, to follow.
-    InstallLog(Reply<Result<Arc<InstallLog>, EnvironmentError>>),
-    /// The row was changed: name, description, variables, resources.
-    Refreshed(Box<EnvironmentView>),
-    /// End the connections of all clients.
-    Kick(Kick),
-    /// From the actor's own tasks; nobody else can make one.
-    Own(OwnNews),
-}
-
-/// What the actor's own tasks tell it.
-pub struct OwnNews(pub(super) EnvironmentNews);
-
-pub(super) enum EnvironmentNews {
-    Lifecycle(LifecycleNews),
-    SessionCreated(String, Result<TerminalSession, WriteError>),
-    SessionEnded(String, Exit),
-    Tick,
-}
-
-impl From<EnvironmentNews> for EnvironmentMessage {
-    fn from(news: EnvironmentNews) -> Self {
-        Self::Own(OwnNews(news))
-    }
-}
-
-/// A terminal session that was found or made.
-#[derive(Debug, Clone)]
-pub struct OpenTerminal {
-    /// Its actor.
-    pub terminal: Addr<TerminalMessage>,
-    /// Its row.
-    pub session: TerminalSession,
-    /// Its environment, as HELLO tells it.
-    pub environment: HelloEnvironment,
-}
-
-/// What Postgres last said of an environment. The actor keeps it here, outside of its own
-/// state, so that it can be restarted while the database is away.
-#[derive(Debug)]
-pub struct Known {
-    /// The environment with its template.
-    pub view: EnvironmentView,
-    /// Its live sessions.
-    pub sessions: Vec<TerminalSession>,
-    /// Those that ended a short while ago.
-    pub ended: Vec<TerminalSession>,
-}
-
-impl Known {
-    /// Reads what is known of the sessions of an environment.
-    ///
-    /// # Errors
-    /// While the database is away.
-    pub async fn read(persistence: &Persistence, view: EnvironmentView) -> Result<Self, ReadError> {
-        let (pool, id) = (persistence.pool(), view.environment.id.as_str());
-        // This order: one that ends in between is in both rather than in neither.
-        let sessions = terminals::live(pool, id).await?;
-        let ended = terminals::ended(pool, id, Utc::now() - KEPT, MAX_KEPT).await?;
-        Ok(Self { view, sessions, ended })
-    }
-}
-
-/// What an environment actor starts from.
-#[derive(Clone)]
-pub struct EnvironmentArgs {
-    /// What Postgres last said.
-    pub known: Arc<RwLock<Known>>,
-    /// Where it runs.
-    pub runtime: Arc<dyn Runtime>,
-    /// Where changes are written.
-    pub persistence: Persistence,
-    /// Opens its variables.
-    pub vault: Vault,
-    /// The install log; those who follow it keep it over a restart of the actor.
-    pub log: Arc<InstallLog>,
-    /// Those who listen to what happens to what is the owner's.
-    pub events: Events,
-    /// Tells the owner by mail.
-    pub notices: Notices,
-}
-
-impl EnvironmentArgs {
-    /// Tells whoever listens.
-    pub(super) fn tell(&self, what: Happening) {
-        let known = self.known.read();
-        let row = &known.view.environment;
-        self.events.tell(&row.user_id, &row.id, what);
-    }
-}
 
 /// The state of an environment actor.
 pub struct Environment {

@@ -10,9 +10,10 @@ use tokio::time::{sleep, timeout};
 
 use self::steps::{UnderWay, Waiting};
 use super::EnvironmentError;
-use super::actor::{EnvironmentArgs, EnvironmentMessage, EnvironmentNews};
 use super::control::{self, ControlSender, News};
+use super::known::EnvironmentArgs;
 use super::log::{InstallLog, LogWriter};
+use super::messages::{EnvironmentMessage, EnvironmentNews};
 use super::reconcile::{Situation, Step};
 use super::spec::{key_of, spec_of};
 use crate::mailer::Told;

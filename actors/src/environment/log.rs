@@ -8,7 +8,7 @@ use devpocket_protocol::ring::Ring;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::actor::EnvironmentArgs;
+use super::known::EnvironmentArgs;
 use crate::persistence::engine::LOG_LINE_BYTES;
 use crate::persistence::{Late, LogLevel, LogLine};
 use crate::user::Happening;

@@ -8,15 +8,19 @@
 
 mod actor;
 mod control;
+mod known;
 mod lifecycle;
 mod log;
+mod messages;
 mod reconcile;
 mod sessions;
 mod spec;
 
-pub use actor::{Environment, EnvironmentArgs, EnvironmentMessage, Known, OpenTerminal};
+pub use actor::Environment;
+pub use known::{EnvironmentArgs, Known};
 pub use lifecycle::Change;
 pub use log::{InstallLog, LogFollower};
+pub use messages::{EnvironmentMessage, OpenTerminal};
 pub use sessions::{InvalidName, MAX_NAME, MAX_SESSIONS, Selector};
 pub(crate) use spec::spec_of;
 pub use spec::{InvalidQuantity, bytes_text, cpu_text, parse_bytes, parse_cpu};
