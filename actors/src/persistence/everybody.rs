@@ -47,6 +47,19 @@ pub struct SomebodysEnvironment {
     pub last_activity_at: Option<DateTime<Utc>>,
 }
 
+/// A question with the parameters that all conditions here have, $1 to $6.
+macro_rules! asked {
+    ($query:expr, $search:expr, $common:expr, $own:expr, $among:expr) => {
+        $query
+            .bind(&$search)
+            .bind(&$common.user)
+            .bind(&$common.cluster)
+            .bind($own)
+            .bind($among.are)
+            .bind(&$among.ids)
+    };
+}
+
 /// A question about environments: what of them, and the rest behind the condition.
 macro_rules! environments {
     ($what:literal, $rest:literal) => {
@@ -80,32 +93,17 @@ pub async fn environments(
     page: Page,
 ) -> Result<(Vec<SomebodysEnvironment>, i64), ReadError> {
     let search = common.search.as_deref().map(containing);
-    let rows = sqlx::query_as(environments!(
+    let question = sqlx::query_as(environments!(
         "e.id, e.name, e.user_id, u.username, e.cluster_id, c.name AS cluster_name, t.name AS template,
          e.status, e.status_reason, e.created_at, e.last_activity_at,
          (SELECT count(*) FROM terminal_sessions s
           WHERE s.environment_id = e.id AND s.status <> 'TERMINATED') AS sessions",
         "ORDER BY e.created_at DESC, e.id LIMIT $7 OFFSET $8"
-    ))
-    .bind(&search)
-    .bind(&common.user)
-    .bind(&common.cluster)
-    .bind(status)
-    .bind(awake.are)
-    .bind(&awake.ids)
-    .bind(page.limit())
-    .bind(page.offset())
-    .fetch_all(pool)
-    .await?;
-    let total = sqlx::query_scalar(environments!("count(*)", ""))
-        .bind(&search)
-        .bind(&common.user)
-        .bind(&common.cluster)
-        .bind(status)
-        .bind(awake.are)
-        .bind(&awake.ids)
-        .fetch_one(pool)
-        .await?;
+    ));
+    let rows = asked!(question, search, common, status, awake);
+    let rows = rows.bind(page.limit()).bind(page.offset()).fetch_all(pool).await?;
+    let question = sqlx::query_scalar(environments!("count(*)", ""));
+    let total = asked!(question, search, common, status, awake).fetch_one(pool).await?;
     Ok((rows, total))
 }
 
@@ -160,30 +158,15 @@ pub async fn sessions(
     page: Page,
 ) -> Result<(Vec<SomebodysSession>, i64), ReadError> {
     let search = common.search.as_deref().map(containing);
-    let rows = sqlx::query_as(sessions!(
+    let question = sqlx::query_as(sessions!(
         "s.session_id AS id, s.name, e.id AS environment_id, e.name AS environment_name,
          u.id AS user_id, u.username, c.id AS cluster_id, c.name AS cluster_name, s.started_at",
         "ORDER BY s.started_at DESC, s.id LIMIT $7 OFFSET $8"
-    ))
-    .bind(&search)
-    .bind(&common.user)
-    .bind(&common.cluster)
-    .bind(environment)
-    .bind(slow.are)
-    .bind(&slow.ids)
-    .bind(page.limit())
-    .bind(page.offset())
-    .fetch_all(pool)
-    .await?;
-    let total = sqlx::query_scalar(sessions!("count(*)", ""))
-        .bind(&search)
-        .bind(&common.user)
-        .bind(&common.cluster)
-        .bind(environment)
-        .bind(slow.are)
-        .bind(&slow.ids)
-        .fetch_one(pool)
-        .await?;
+    ));
+    let rows = asked!(question, search, common, environment, slow);
+    let rows = rows.bind(page.limit()).bind(page.offset()).fetch_all(pool).await?;
+    let question = sqlx::query_scalar(sessions!("count(*)", ""));
+    let total = asked!(question, search, common, environment, slow).fetch_one(pool).await?;
     Ok((rows, total))
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::super::view::{bare, spelled, with};
-use super::{Pagination, StatusWord, Timestamp, View};
+use super::{Pagination, StatusWord, TerminalGauges, Timestamp, View};
 
 /// A line of the audit record.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -187,24 +187,9 @@ pub struct AdminSession {
     pub state: &'static str,
     /// When it began.
     pub started_at: Timestamp,
-    /// Clients attached.
-    pub attachments: usize,
-    /// Bytes of input.
-    pub bytes_in: u64,
-    /// Bytes of output.
-    pub bytes_out: u64,
-    /// Frames of input: as a person types, a key each.
-    pub keys: u64,
-    /// Bytes of output that the server holds.
-    pub ring_used: usize,
-    /// The most it may hold.
-    pub ring_limit: usize,
-    /// Pictures of the screen sent.
-    pub snapshots: u64,
-    /// Bytes of output that the client which is furthest behind has not shown.
-    pub behind: u64,
-    /// Whether a client has left its window full, so that nothing is sent to it.
-    pub is_slow: bool,
+    /// What its actor counts.
+    #[serde(flatten)]
+    pub gauges: TerminalGauges,
 }
 
 impl AdminSession {
@@ -212,7 +197,6 @@ impl AdminSession {
     #[must_use]
     pub fn new(row: SomebodysSession, actor: Option<(&'static str, Option<Gauges>)>) -> Self {
         let (state, gauges) = actor.unwrap_or(("asleep", None));
-        let gauges = gauges.unwrap_or_default();
         Self {
             id: row.id,
             name: row.name,
@@ -221,15 +205,7 @@ impl AdminSession {
             cluster: Named { id: row.cluster_id, name: row.cluster_name },
             state,
             started_at: row.started_at.into(),
-            attachments: gauges.attachments,
-            bytes_in: gauges.bytes_in,
-            bytes_out: gauges.bytes_out,
-            keys: gauges.keys,
-            ring_used: gauges.ring_used,
-            ring_limit: gauges.ring_limit,
-            snapshots: gauges.snapshots,
-            behind: gauges.behind,
-            is_slow: gauges.is_slow,
+            gauges: gauges.unwrap_or_default().into(),
         }
     }
 }
